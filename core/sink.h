@@ -1,0 +1,103 @@
+/* The contract of sinks. open runs on the main thread; encode on any worker (pure); everything else
+ * on the sink's own thread (in the simulator: its step). None blocks unless the sink says so. */
+#ifndef LEAT_CORE_SINK_H
+#define LEAT_CORE_SINK_H
+
+#include "core/batch.h"
+#include "core/format.h"
+#include "core/option.h"
+#include "core/source.h"
+
+struct scope;
+struct evaluator;
+
+enum sink_traits {
+    SINK_BLOCKING = 1,      /* its calls may block (SQLite): own thread in any case */
+    SINK_TRANSACTIONAL = 2, /* keeps the commit record itself, atomically with the data */
+    SINK_RECOVERABLE = 4,   /* can be cut back to a commit record */
+    SINK_NEEDS_COLUMNS = 8, /* wants a closed shape: the runtime fixes the columns first */
+};
+
+enum sink_result {
+    SINK_OK,
+    SINK_WAIT,   /* nothing finished yet */
+    SINK_CLOSED, /* the reader went away (closed stdout): end the run quietly */
+    SINK_FAIL,
+};
+
+/* What a commit covers, see DELIVERY: written by the sink in the thing that commits last.
+ * (This issue keeps it in memory and publishes at the end; storing it comes with resuming.) */
+struct commit_record {
+    uint64_t version;
+    uint64_t epoch;
+    uint64_t fingerprint;
+    struct position position; /* end of the longest prefix of settled batches */
+    uint64_t seq;             /* all seqs below are settled */
+    struct stage_count totals;
+    bool final;               /* the input is finished */
+};
+
+struct sink_limits {
+    unsigned encoders;     /* threads that may compress */
+    size_t memory;         /* bytes the sink may use for itself */
+    unsigned open_files;   /* partitions held open at once */
+    int64_t timeout;       /* nanoseconds without progress while there is something to write */
+};
+
+struct sink_context {
+    const struct options *options;
+    struct scope *scope;             /* at the end of the flow: templates, columns */
+    const struct shape *shape;       /* what is written; its fields are set before the first encode */
+    const char *file;                /* -o, or NULL */
+    const char *format_name;         /* --to, or NULL */
+    const struct format *source_format; /* of the first source: what stdout defaults to; or NULL */
+    struct sink_limits limits;
+    struct io_engine *engine;        /* set before the first offer */
+    uint32_t output;                 /* index in batch.outputs */
+    struct diagnostics *diagnostics;
+};
+
+struct sink;
+
+struct sink_ops {
+    const struct noun *noun;
+    unsigned traits;
+    bool (*open)(struct sink_context *context, struct sink **sink, struct error *error);
+    /* Where the last run's commit stands (resuming; NULL where the sink cannot). */
+    bool (*recover)(struct sink *sink, struct commit_record *record, bool *found,
+                    struct error *error);
+    /* NULL: the format's encode into batch.outputs[output]. Else the sink's own row encoding; same
+     * rules as format_ops.encode. */
+    enum encode_result (*encode)(struct sink *sink, struct evaluator *evaluator,
+                                 struct batch *batch, uint32_t first, uint32_t *done);
+    /* Once, before the first offer, on the sink's thread: open files, write prologues. */
+    enum sink_result (*start)(struct sink *sink, struct error *error);
+    /* Takes a batch to write batch.outputs[output]; in the order wanted. False: enough for now. */
+    bool (*offer)(struct sink *sink, struct batch *batch);
+    /* Works on what was offered; a batch that is written and no longer needed comes back in *batch
+     * (in the order offered) with SINK_OK. Rows that the sink itself refused are added to
+     * batch.rejects (STAGE_SINK) — only by sinks that say so. */
+    enum sink_result (*take)(struct sink *sink, struct batch **batch, struct error *error);
+    /* All that was offered was taken back. commit makes everything so far durable and stores the
+     * record; publish (after the last commit) gives the result its name. Both return SINK_WAIT
+     * until done. */
+    enum sink_result (*commit)(struct sink *sink, const struct commit_record *record,
+                               struct error *error);
+    enum sink_result (*publish)(struct sink *sink, const struct commit_record *record,
+                                struct error *error);
+    /* The run failed or was interrupted: leave no half result, keep the old target. `keep_part`:
+     * exit status 3 under `fail when`: the part file stays. */
+    void (*abort)(struct sink *sink, bool keep_part);
+    struct batch *(*reclaim)(struct sink *sink); /* as in source_ops */
+    void (*close)(struct sink *sink);
+};
+
+struct sink {
+    const struct sink_ops *ops;
+    const struct format *format; /* dialect written, or NULL; the sink owns it */
+    const char *name;            /* as shown: "stdout", "file out.ndjson" */
+    uint64_t bytes_written;      /* to the system; written by its thread, relaxed atomic */
+    uint64_t records_written;
+};
+
+#endif

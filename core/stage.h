@@ -1,0 +1,58 @@
+/* The contract of stages. A stage is one file in stages/ and one line in stages/stages.def.
+ * `open` runs once, before the run, on the main thread: it compiles expressions and says through the
+ * scope (lang/scope.h) what it does to the record's shape. During the run a stage is const; parallel
+ * stages are called by many workers at once, serial ones by one thread in input order. Stages
+ * borrow the batch: they keep no pointer into it past their return. */
+#ifndef LEAT_CORE_STAGE_H
+#define LEAT_CORE_STAGE_H
+
+#include "core/batch.h"
+#include "core/option.h"
+
+struct scope;       /* lang/scope.h */
+struct diagnostics; /* lang/diagnostic.h */
+struct evaluator;   /* lang/expression.h: what one worker needs to evaluate */
+
+enum stage_result {
+    STAGE_OK,    /* done with this part */
+    STAGE_SPLIT, /* the arena was full: run again with fewer records; nothing may have been kept */
+    STAGE_STOP,  /* serial: done, and no later batch is wanted */
+    STAGE_MORE,  /* finish: made a batch of records, and there are more */
+    STAGE_FAIL,  /* a failed operation: see the error; the run ends */
+};
+
+enum stage_traits {
+    STAGE_SERIAL = 1, /* has state: called in input order by one thread */
+};
+
+struct stage; /* each stage defines its own, beginning with struct stage */
+
+struct stage_context {
+    struct scope *scope;
+    struct diagnostics *diagnostics; /* errors are added here; open returns false after any */
+    const struct options *options;
+    uint16_t index;   /* of the stage in the plan */
+    uint64_t seed;    /* of the run (sample) */
+};
+
+struct stage_ops {
+    const struct noun *noun;
+    unsigned traits;
+    bool (*open)(struct stage_context *context, struct stage **stage);
+    void (*close)(struct stage *stage);
+    /* Reads and shrinks batch.rows, makes columns, rejects; keeps batch.counts[index].filtered,
+     * .absorbed, .created and .mismatched (read, written and rejected are kept by the runtime). */
+    enum stage_result (*batch)(struct stage *stage, struct evaluator *evaluator,
+                               struct batch *batch, struct error *error);
+    /* Serial stages that hand on records at the end (aggregations), else NULL: fills an empty batch
+     * (record_count, rows, columns). */
+    enum stage_result (*finish)(struct stage *stage, struct batch *batch, struct error *error);
+};
+
+struct stage {
+    const struct stage_ops *ops;
+    uint16_t index;
+    const char *label; /* "where", "put": for reports; unique labels are made by the plan */
+};
+
+#endif
