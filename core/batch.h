@@ -93,19 +93,23 @@ struct batch {
     char *memory;         /* start of the reserved text range */
     size_t text_capacity; /* bytes that may be used behind memory + headroom, now */
     size_t text_soft;     /* … by ordinary batches */
-    size_t text_reserved;
+    size_t text_reserved; /* … by the holder of the jumbo permit; BATCH_PADDING more are readable */
     char *text; /* first byte; at memory + BATCH_HEADROOM or before it */
     uint32_t text_length;
     uint64_t seq;
     struct origin origin;
     uint64_t content_end;     /* position behind the text in its content: what a commit records */
-    uint64_t line_end;
+    uint64_t line_end;        /* line ends before content_end (origin.line - 1 counts the same) */
     uint64_t bytes_read;      /* from the operating system, for this batch */
     uint64_t format_state;    /* the format's state at text[0] (formats that cut with state) */
     const struct field_names *names; /* CSV: of this input; else NULL */
     const char *input_name;   /* for messages; lives as long as the run */
     bool starts_input;        /* first batch of its input */
     bool ends_input;          /* last batch of its input */
+    /* One record longer than record_limit and nothing else: the text is its first bytes (at most
+     * 4 KiB), not a record to locate; the runtime rejects it (STAGE_SOURCE, TOO_LONG). */
+    bool overlong;
+    uint64_t overlong_length; /* of the whole record with its terminator, in bytes */
     bool jumbo;               /* holds the jumbo permit: limits are raised until it is released */
     /* part being processed */
     uint32_t part;

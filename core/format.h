@@ -86,4 +86,16 @@ struct format {
     const struct format_ops *ops;
 };
 
+/* Every format that was built in, handed to sources and sinks by the runtime: io/ knows none by
+ * itself. Const. */
+struct format_table {
+    const struct format_ops *const *items;
+    size_t count;
+};
+/* By name; NULL: there is none (format_nearest has a guess for the message, or NULL). */
+const struct format_ops *format_find(const struct format_table *formats, struct string name);
+const char *format_nearest(const struct format_table *formats, struct string name);
+/* By the extension of a path, .zst and .gz taken off first; NULL: none has it. */
+const struct format_ops *format_for_path(const struct format_table *formats, const char *path);
+
 #endif

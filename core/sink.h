@@ -49,7 +49,12 @@ struct sink_context {
     struct scope *scope;             /* at the end of the flow: templates, columns */
     const struct shape *shape;       /* what is written; its fields are set before the first encode */
     const char *file;                /* -o, or NULL */
+    const struct format_table *formats;
     const char *format_name;         /* --to, or NULL */
+    /* A sink whose path is a template (sink_path_is_template): the hidden column that holds each
+     * record's final path as a VALUE_STRING, already made safe; set before the first encode.
+     * COLUMN_NONE otherwise. */
+    uint32_t path_column;
     const struct format *source_format; /* of the first source: what stdout defaults to; or NULL */
     struct sink_limits limits;
     struct io_engine *engine;        /* set before the first offer */

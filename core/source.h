@@ -47,7 +47,7 @@ struct source_limits {
 struct source_context {
     const struct options *options;
     const struct option_value *arguments; /* (unused where options hold positionals) */
-    struct registry_formats *formats;
+    const struct format_table *formats;
     const char *const *files; /* names from the command line for a left out `from`, or NULL */
     size_t file_count;
     const char *format_name;  /* --from, or NULL */
@@ -72,7 +72,7 @@ struct source_ops {
     bool (*offer)(struct source *source, struct batch *batch);
     /* The next filled batch in order: text, origin, content_end, line_end, names, starts_input,
      * ends_input set; seq is the caller's. A record beyond record_limit comes as a batch of its own
-     * with text_length 0 and one reject (STAGE_SOURCE, TOO_LONG). */
+     * with `overlong` set (see core/batch.h), for the runtime to reject. */
     enum source_result (*take)(struct source *source, struct batch **batch, struct error *error);
     /* Told to stop (signal, head): in-flight reads are cancelled, take gives what is whole, then
      * SOURCE_END. */
