@@ -30,7 +30,7 @@ endif
 
 # As many jobs as there are processors, unless -j says otherwise.
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
-MAKEFLAGS += -j$(shell nproc) --output-sync=target
+MAKEFLAGS += -j$(shell nproc)
 endif
 # V=1 shows commands whole.
 V ?= 0
@@ -95,8 +95,131 @@ tests: all $(foreach suite,$(SUITES),$(BUILD)/tests/$(suite))
 unit: tests
 	@set -e; for suite in $(SUITES); do LEAT=$(BUILD)/leat $(BUILD)/tests/$$suite; done
 
-.PHONY: clean
+
+# Everything `make test` runs is a step of tests/run.py, which sums the results. With CI=true it adds
+# the sanitizer builds and a fuzz smoke. STEPS="unit/core golden" runs just these.
+STEPS ?=
+.PHONY: test lint
+test: deps-test
+	+@$(MAKE) --no-print-directory tests
+	+@MAKE='$(MAKE)' python3 tests/run.py --build $(BUILD) $(STEPS)
+lint:
+	@python3 tests/lint/lint.py
+
+# tests/fuzz/NAME.c is a libFuzzer target; all of them run for SECONDS each, one after another.
+# Corpora found stay in build/fuzz/corpus; the seeds in tests/fuzz/corpus are only read.
+FUZZERS = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+FUZZ_BUILD = build/fuzz
+.PHONY: fuzz fuzzers $(addprefix fuzz-,$(FUZZERS))
+fuzzers:
+	+@$(MAKE) --no-print-directory BUILD=$(FUZZ_BUILD) CC=clang OPT=-O2 \
+	    SAN=fuzzer-no-link,address,undefined $(addprefix $(FUZZ_BUILD)/fuzz/,$(FUZZERS))
+fuzz: fuzzers
+	@set -e; for name in $(FUZZERS); do $(MAKE) --no-print-directory fuzz-$$name; done
+$(BUILD)/fuzz/%: $(object)/tests/fuzz/%.o $(call archives,$(LIBRARIES))
+	@mkdir -p $(@D)
+	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+$(addprefix fuzz-,$(FUZZERS)): fuzz-%:
+	@mkdir -p $(FUZZ_BUILD)/corpus/$* tests/fuzz/corpus/$*
+	$(FUZZ_BUILD)/fuzz/$* -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+	    -artifact_prefix=$(FUZZ_BUILD)/$*- $(FUZZ_BUILD)/corpus/$* tests/fuzz/corpus/$*
+
+# Side by side with whatever peers are installed; BENCH="filter pass" runs just these cases.
+BENCH ?=
+.PHONY: bench bench-programs micro
+bench-programs: $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
+bench: all bench-programs
+	@python3 bench/run.py --build $(BUILD) $(BENCH)
+micro: $(patsubst bench/micro/%.c,$(BUILD)/bench/micro/%,$(wildcard bench/micro/*.c))
+$(BUILD)/bench/micro/%: $(object)/bench/micro/%.o $(call archives,$(LIBRARIES))
+	@mkdir -p $(@D)
+	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/bench/%: $(object)/bench/%.o
+	@mkdir -p $(@D)
+	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lm
+
+# What Debian 12 has to have; asked with dpkg-query, so that nothing happens where all is there.
+BUILD_PACKAGES = gcc libc6-dev liburing-dev libzstd-dev zlib1g-dev libsqlite3-dev libpcre2-dev sqlite3
+TEST_PACKAGES = $(BUILD_PACKAGES) libcunit1-dev python3 jq zstd gzip clang clang-format libclang-rt-14-dev
+define packages_install
+	@missing=; for package in $(1); do \
+	    dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || \
+	    missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ]; then \
+	    echo "installing:$$missing"; \
+	    [ $$(id -u) = 0 ] && root= || root=sudo; \
+	    $$root apt-get update -qq && \
+	    $$root env DEBIAN_FRONTEND=noninteractive \
+	        apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+endef
+.PHONY: deps deps-test
+deps:
+	$(call packages_install,$(BUILD_PACKAGES))
+deps-test:
+	$(call packages_install,$(TEST_PACKAGES))
+
+# The main job: late flights into SQLite, then the first rows that it wrote.
+.PHONY: run
+run: deps
+	+@$(MAKE) --no-print-directory all
+	@$(BUILD)/leat run pipeline.conf
+	@echo; sqlite3 -header -column delays.db 'SELECT * FROM delays LIMIT 5'
+	@sqlite3 delays.db "SELECT '… ' || count(*) || ' rows in delays.db, table delays' FROM delays"
+
+# Man page, completions and the reference are printed by leat itself, from its option tables.
+share = $(BUILD)/share
+SHARED = $(share)/leat.1 $(share)/leat.bash $(share)/_leat $(share)/leat.fish
+$(share)/leat.1: page = --man
+$(share)/leat.bash: page = --completion bash
+$(share)/_leat: page = --completion zsh
+$(share)/leat.fish: page = --completion fish
+$(SHARED): $(BUILD)/leat
+	@mkdir -p $(@D)
+	$(call quiet,WRITE,$@)$(BUILD)/leat help $(page) > $@.new && mv $@.new $@
+
+.PHONY: docs
+docs: all
+	@mkdir -p docs/reference
+	$(BUILD)/leat help --markdown docs/reference
+
+.PHONY: install uninstall
+to = $(DESTDIR)$(PREFIX)
+install: all $(SHARED)
+	install -D -m 755 $(BUILD)/leat $(to)/bin/leat
+	install -D -m 644 $(share)/leat.1 $(to)/share/man/man1/leat.1
+	install -D -m 644 $(share)/leat.bash $(to)/share/bash-completion/completions/leat
+	install -D -m 644 $(share)/_leat $(to)/share/zsh/vendor-completions/_leat
+	install -D -m 644 $(share)/leat.fish $(to)/share/fish/vendor_completions.d/leat.fish
+	install -D -m 644 LICENSE $(to)/share/doc/leat/copyright
+	install -D -m 644 README.md $(to)/share/doc/leat/README.md
+	install -d $(to)/share/doc/leat/examples
+	install -m 644 examples/*.conf examples/README.md $(to)/share/doc/leat/examples
+uninstall:
+	rm -f $(to)/bin/leat $(to)/share/man/man1/leat.1 $(to)/share/bash-completion/completions/leat \
+	    $(to)/share/zsh/vendor-completions/_leat $(to)/share/fish/vendor_completions.d/leat.fish
+	rm -rf $(to)/share/doc/leat
+
+.PHONY: deb
+deb: all $(SHARED)
+	@packaging/deb.sh $(BUILD) $(VERSION)
+
+.PHONY: clean help
 clean:
 	rm -rf build
+help:
+	@echo 'make            build $(BUILD)/leat'
+	@echo 'make run        install what is missing, build, run pipeline.conf, show the rows written'
+	@echo 'make test       install what is missing, build, run all tests (CI=true: sanitizers and fuzz too)'
+	@echo 'make test STEPS="lint unit/core golden"   just these steps'
+	@echo 'make lint       layers, banned calls, sizes, comments, layout'
+	@echo 'make fuzz SECONDS=600   every fuzz target for so long'
+	@echo 'make bench      leat beside the peers that are installed: outputs first, then times'
+	@echo 'make docs       docs/reference from the option tables'
+	@echo 'make install PREFIX=/usr/local DESTDIR=   and uninstall'
+	@echo 'make deb        a Debian package in $(BUILD)/'
+	@echo 'make deps | deps-test   Debian packages to build, to test'
+	@echo 'make clean      remove build/'
+	@echo 'variables       BUILD=$(BUILD) CC=$(CC) OPT=$(OPT) SAN=address,undefined V=1'
 
 -include $(shell find $(object) -name '*.d' 2>/dev/null)
