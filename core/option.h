@@ -52,6 +52,8 @@ enum option_flags {
     OPTION_POSITIONAL = 2, /* stands before the block, in table order, without its name */
     OPTION_TUNING = 4,     /* not in the fingerprint: workers, memory, timeouts … */
     OPTION_WITH_NEXT = 8,  /* positional: this one and the next come together or not at all */
+    OPTION_OR_NONE = 16,   /* STRING: the bare word none may stand instead: text {NULL, 0} and
+                              integer -1 */
 };
 
 struct option_spec {
