@@ -57,6 +57,8 @@ struct node {
     bool quoted;
     bool rooted;
     bool optional;
+    uint16_t height; /* levels of this subtree, 1 for a leaf; the parser bounds it, so that whoever
+                        walks the tree may recurse */
     const struct node *left;
     const struct node *right;
     const struct node *third;
