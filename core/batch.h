@@ -132,6 +132,8 @@ struct batch {
     /* set by stages */
     uint32_t *rows;      /* selection vector: indexes of live records, ascending */
     uint32_t row_count;
+    uint32_t *rest;      /* rows that a serial stage holds back, or NULL; arena memory */
+    uint32_t rest_count;
     struct reject *rejects; /* first, in order of being found */
     struct reject **rejects_tail;
     uint32_t reject_count;
@@ -142,7 +144,9 @@ struct batch {
     /* runtime */
     uint32_t sinks_left;  /* sinks that still hold it; atomic, acq_rel on decrement */
     uint32_t segment;     /* next chain segment to run */
-    uint32_t reject_sink; /* output index of rejects, or UINT32_MAX */
+    bool created;         /* made by a stage at its end: no text */
+    bool fatal;           /* its first reject ends the run: rows behind it were cut off */
+    struct batch_progress *progress; /* pipeline/part.h: what is left to do of the batch */
     struct batch *next;   /* pool and lists of the owner */
 };
 

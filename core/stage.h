@@ -17,6 +17,7 @@ enum stage_result {
     STAGE_OK,    /* done with this part */
     STAGE_SPLIT, /* the arena was full: run again with fewer records; nothing may have been kept */
     STAGE_STOP,  /* serial: done, and no later batch is wanted */
+    STAGE_WAIT,  /* serial: nothing may pass before stage.wake; call again with the same part */
     STAGE_MORE,  /* finish: made a batch of records, and there are more */
     STAGE_FAIL,  /* a failed operation: see the error; the run ends */
 };
@@ -40,7 +41,9 @@ struct stage_ops {
     unsigned traits;
     bool (*open)(struct stage_context *context, struct stage **stage);
     void (*close)(struct stage *stage);
-    /* Reads and shrinks batch.rows, makes columns, rejects; keeps batch.counts[index].filtered,
+    /* A serial stage may let only the first rows through now (a rate limit): it leaves them in
+     * rows and puts the others into batch.rest; they come again when these are delivered.
+     * Reads and shrinks batch.rows, makes columns, rejects; keeps batch.counts[index].filtered,
      * .absorbed, .created and .mismatched (read, written and rejected are kept by the runtime). */
     enum stage_result (*batch)(struct stage *stage, struct evaluator *evaluator,
                                struct batch *batch, struct error *error);
@@ -52,7 +55,8 @@ struct stage_ops {
 struct stage {
     const struct stage_ops *ops;
     uint16_t index;
-    const char *label; /* "where", "put": for reports; unique labels are made by the plan */
+    const char *label; /* "where", "put#2": for reports and messages; unique in the plan */
+    int64_t wake;      /* after STAGE_WAIT: monotonic nanoseconds */
 };
 
 #endif

@@ -151,11 +151,12 @@ static bool select_column(struct scope *scope, const struct option_item *item, u
         return item_evaluate(scope, item->node, item->span, column);
     if (!scope_read(scope, &item->path, column))
         return false;
-    if (*column != COLUMN_NONE)
-        return true;
+    if (*column != COLUMN_NONE && item->path.count == 1)
+        return true; /* no copy: an ABSENT cell of a closed shape is written as null */
     struct move *move = scope_move(scope, MOVE_COPY, item->span);
     if (!move)
         return false;
+    move->from = *column;
     move->column = *column = scope_hidden_column(scope);
     return true;
 }
