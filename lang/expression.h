@@ -9,6 +9,7 @@
 #include "lang/ast.h"
 
 struct expression;
+struct regex_scratch; /* lang/regex.h */
 
 enum resolution_kind {
     RESOLVED_COLUMN,  /* `column` holds the value of the first `consumed` names of the path */
@@ -45,6 +46,8 @@ bool expression_is_column(const struct expression *expression, uint32_t *column)
 struct evaluator;
 struct evaluator *evaluator_open(struct error *error);
 void evaluator_close(struct evaluator *evaluator);
+/* The thread's scratch for stages that match regular expressions on their own. */
+struct regex_scratch *evaluator_regex_scratch(struct evaluator *evaluator);
 
 /* Columns and memory for one evaluation. `columns` may hold raw cells; evaluators decode them into
  * columns[i].decoded (made zeroed in the arena on first use; a cell there is ABSENT until it is
