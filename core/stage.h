@@ -13,6 +13,13 @@ struct scope;       /* lang/scope.h */
 struct diagnostics; /* lang/diagnostic.h */
 struct evaluator;   /* lang/expression.h: what one worker needs to evaluate */
 
+/* Rate limits that several stages share by name. */
+#define SHARED_LIMITS 16
+struct shared_limits {
+    struct token_bucket *buckets[SHARED_LIMITS];
+    uint32_t count;
+};
+
 enum stage_result {
     STAGE_OK,    /* done with this part */
     STAGE_SPLIT, /* the arena was full: run again with fewer records; nothing may have been kept */
@@ -33,7 +40,8 @@ struct stage_context {
     struct diagnostics *diagnostics; /* errors are added here; open returns false after any */
     const struct options *options;
     uint16_t index;   /* of the stage in the plan */
-    uint64_t seed;    /* of the run (sample) */
+    size_t memory;    /* bytes that a stage with state may keep: a line of the memory plan */
+    struct shared_limits *shared; /* named rate limits, see stages/limit.c; plan's, zero at start */
 };
 
 struct stage_ops {
