@@ -1,0 +1,119 @@
+/* File operations through the seam of faults: see engine.h. Blocking; any thread. */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/fault.h"
+#include "io/engine.h"
+
+int file_open(const char *path, int flags, mode_t mode, struct error *error)
+{
+    int fault = fault_io();
+    int fd;
+    do {
+        fd = fault ? -1 : open(path, flags | O_CLOEXEC, mode);
+    } while (fd < 0 && !fault && errno == EINTR);
+    if (fd < 0) {
+        bool writes = (flags & O_ACCMODE) != O_RDONLY;
+        error_set_errno(error, fault ? fault : errno, "cannot open %s for %s", path,
+                        writes ? "writing" : "reading");
+    }
+    return fd;
+}
+
+bool file_rename(const char *from, const char *to, struct error *error)
+{
+    int fault = fault_io();
+    if (fault || rename(from, to) != 0)
+        return error_set_errno(error, fault ? fault : errno, "cannot rename %s to %s", from, to);
+    return true;
+}
+
+bool file_sync_folder(const char *path, struct error *error)
+{
+    char folder[PATH_MAX];
+    if (strlen(path) >= sizeof(folder))
+        return error_set_errno(error, ENAMETOOLONG, "cannot sync the folder of %s", path);
+    memcpy(folder, path, strlen(path) + 1);
+    const char *name = dirname(folder);
+    int fd = file_open(name, O_RDONLY | O_DIRECTORY, 0, error);
+    if (fd < 0)
+        return error_add_context(error, "cannot sync the folder of %s", path);
+    int fault = fault_io();
+    int problem = fault ? fault : fsync(fd) != 0 ? errno : 0;
+    close(fd);
+    /* Some file systems have folders that cannot be synced, and need it not. */
+    if (problem && problem != EINVAL && problem != ENOTSUP)
+        return error_set_errno(error, problem, "cannot sync the folder of %s", path);
+    return true;
+}
+
+bool file_close(int fd, const char *path, struct error *error)
+{
+    int fault = fault_io();
+    int result = close(fd); /* EINTR too closes on Linux: never again */
+    if (fault || (result != 0 && errno != EINTR))
+        return error_set_errno(error, fault ? fault : errno, "cannot close %s", path);
+    return true;
+}
+
+bool file_unlink(const char *path, struct error *error)
+{
+    int fault = fault_io();
+    if (fault || unlink(path) != 0)
+        return error_set_errno(error, fault ? fault : errno, "cannot remove %s", path);
+    return true;
+}
+
+bool file_truncate(int fd, uint64_t size, const char *path, struct error *error)
+{
+    int fault = fault_io();
+    if (fault || ftruncate(fd, (off_t)size) != 0)
+        return error_set_errno(error, fault ? fault : errno, "cannot cut %s to %llu bytes", path,
+                               (unsigned long long)size);
+    return true;
+}
+
+int64_t file_read(int fd, void *buffer, size_t length, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < length) {
+        int fault = fault_io();
+        if (fault)
+            return -fault;
+        char *to = (char *)buffer + done;
+        ssize_t got = offset == IO_NO_OFFSET ? read(fd, to, length - done)
+                                             : pread(fd, to, length - done, (off_t)(offset + done));
+        if (got < 0 && errno != EINTR)
+            return -errno;
+        if (got == 0)
+            break;
+        done += got > 0 ? (size_t)got : 0;
+    }
+    return (int64_t)done;
+}
+
+int64_t file_write(int fd, const void *buffer, size_t length, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < length) {
+        int fault = fault_io();
+        if (fault)
+            return -fault;
+        const char *from = (const char *)buffer + done;
+        ssize_t put = offset == IO_NO_OFFSET
+                          ? write(fd, from, length - done)
+                          : pwrite(fd, from, length - done, (off_t)(offset + done));
+        if (put < 0 && errno != EINTR)
+            return -errno;
+        if (put == 0)
+            return -EIO;
+        done += put > 0 ? (size_t)put : 0;
+    }
+    return (int64_t)done;
+}
