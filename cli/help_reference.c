@@ -1,0 +1,146 @@
+/* Nouns by name, and their reference pages: see help_reference.h. */
+#include "cli/help_reference.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cli/notice.h"
+#include "pipeline/pipeline.h"
+
+/* A table of nouns, and what comes before their names in a program. */
+struct shelf {
+    const char *role;
+    const char *prefix;
+    const char *title;
+    const struct noun *const *nouns;
+    size_t count;
+};
+#define SHELF_COUNT 5
+
+static void shelves_fill(struct shelf shelves[SHELF_COUNT])
+{
+    const struct registry *registry = registry_get();
+    shelves[0] = (struct shelf){"stage", "", "Stages", registry->verbs, registry->verb_count};
+    shelves[1] =
+        (struct shelf){"from", "from ", "Sources", registry->sources, registry->source_count};
+    shelves[2] = (struct shelf){"into", "into ", "Sinks", registry->sinks, registry->sink_count};
+    shelves[3] =
+        (struct shelf){"format", "format ", "Formats", registry->formats, registry->format_count};
+    shelves[4] = (struct shelf){"pipeline", "", "The pipeline block", &registry->pipeline,
+                                registry->pipeline ? 1 : 0};
+}
+
+static void print_option(FILE *out, const struct option_spec *option)
+{
+    fprintf(out, "  %-14s %s", option->name, option->doc ? option->doc : "");
+    if (option->words)
+        fprintf(out, " (%s)", option->words);
+    if (option->default_text)
+        fprintf(out, " [%s]", option->default_text);
+    fputc('\n', out);
+}
+
+static void print_noun(FILE *out, const struct shelf *shelf, const struct noun *noun)
+{
+    fprintf(out, "%s%s\n  %s\n", shelf->prefix, noun->name, noun->doc ? noun->doc : "");
+    if (noun->options && noun->options->name)
+        fputs("\nOptions\n", out);
+    for (const struct option_spec *option = noun->options; option && option->name; option++)
+        print_option(out, option);
+    if (noun->takes_format)
+        fputs("  ...            and the options of its format\n", out);
+    if (noun->example)
+        fprintf(out, "\nExample\n  %s\n", noun->example);
+}
+
+bool reference_print(FILE *out, const char *role, const char *name)
+{
+    struct shelf shelves[SHELF_COUNT];
+    bool found = false;
+    shelves_fill(shelves);
+    for (size_t i = 0; i < SHELF_COUNT; i++) {
+        if (role && strcmp(role, shelves[i].role) != 0)
+            continue;
+        for (size_t j = 0; j < shelves[i].count; j++) {
+            if (strcmp(shelves[i].nouns[j]->name, name) != 0)
+                continue;
+            if (found)
+                fputc('\n', out);
+            print_noun(out, &shelves[i], shelves[i].nouns[j]);
+            found = true;
+        }
+    }
+    return found;
+}
+
+size_t reference_names(const char **names, size_t limit)
+{
+    struct shelf shelves[SHELF_COUNT];
+    size_t count = 0;
+    shelves_fill(shelves);
+    for (size_t i = 0; i < SHELF_COUNT; i++)
+        for (size_t j = 0; j < shelves[i].count && count < limit; j++)
+            names[count++] = shelves[i].nouns[j]->name;
+    return count;
+}
+
+static bool page_finish(FILE *out, const char *path)
+{
+    bool failed = ferror(out) != 0;
+    failed |= fclose(out) != 0;
+    if (failed)
+        notice(NOTICE_ERROR, "io", "cannot write %s: %s", path, strerror(errno));
+    return !failed;
+}
+
+static FILE *page_open(char *path, size_t size, const char *folder, const char *role,
+                       const char *name)
+{
+    snprintf(path, size, "%s/%s%s%s.md", folder, role, *role ? "-" : "", name);
+    FILE *out = fopen(path, "we");
+    if (!out)
+        notice(NOTICE_ERROR, "io", "cannot write %s: %s", path, strerror(errno));
+    return out;
+}
+
+static void page_print(FILE *out, const struct shelf *shelf, const struct noun *noun)
+{
+    fprintf(out, "# %s%s\n\n%s.\n", shelf->prefix, noun->name, noun->doc ? noun->doc : "");
+    if (noun->options && noun->options->name)
+        fputs("\n| option | default | what it does |\n| --- | --- | --- |\n", out);
+    for (const struct option_spec *option = noun->options; option && option->name; option++) {
+        fprintf(out, "| `%s` | %s%s%s | %s |\n", option->name, option->default_text ? "`" : "",
+                option->default_text ? option->default_text : "", option->default_text ? "`" : "",
+                option->doc ? option->doc : "");
+    }
+    if (noun->example)
+        fprintf(out, "\n```\n%s\n```\n", noun->example);
+}
+
+int reference_write(const char *folder)
+{
+    struct shelf shelves[SHELF_COUNT];
+    char path[4096];
+    shelves_fill(shelves);
+    FILE *index = page_open(path, sizeof(path), folder, "", "README");
+    if (!index)
+        return 1;
+    fputs("# Reference\n\nMade by `leat help --markdown` from the tables of options.\n", index);
+    bool done = true;
+    for (size_t i = 0; i < SHELF_COUNT && done; i++) {
+        fprintf(index, "\n## %s\n\n", shelves[i].title);
+        for (size_t j = 0; j < shelves[i].count && done; j++) {
+            const struct noun *noun = shelves[i].nouns[j];
+            char page[4096];
+            FILE *out = page_open(page, sizeof(page), folder, shelves[i].role, noun->name);
+            done = out != NULL;
+            if (!out)
+                continue;
+            fprintf(index, "- [%s%s](%s-%s.md): %s\n", shelves[i].prefix, noun->name,
+                    shelves[i].role, noun->name, noun->doc ? noun->doc : "");
+            page_print(out, &shelves[i], noun);
+            done = page_finish(out, page);
+        }
+    }
+    return page_finish(index, path) && done ? 0 : 1;
+}

@@ -1,0 +1,148 @@
+/* The ledger for people: see ledger.h. */
+#include "cli/ledger.h"
+
+#include <string.h>
+
+#include "cli/human.h"
+#include "cli/notice.h"
+#include "core/utf8.h"
+
+/* More causes than these are counted, not named; --report has them all. */
+#define CAUSES_SHOWN 8
+
+bool ledger_balances(const struct run_totals *totals)
+{
+    return totals->read + totals->created ==
+           totals->written + totals->filtered + totals->absorbed + totals->rejected;
+}
+
+static double rate_of(double amount, double seconds)
+{
+    return seconds > 0 ? amount / seconds : 0;
+}
+
+/* "leat: 1,000 read = 40 written + 960 filtered   0.021 s, 48,211 records/s" */
+static void print_line(FILE *out, const struct run_totals *totals)
+{
+    const struct {
+        uint64_t count;
+        const char *name;
+    } ends[] = {{totals->filtered, "filtered"},
+                {totals->absorbed, "absorbed"},
+                {totals->rejected, "rejected"}};
+    fprintf(out, "leat: %s read", human_count(totals->read).text);
+    if (totals->created)
+        fprintf(out, " + %s created", human_count(totals->created).text);
+    fprintf(out, " %s %s written",
+            ledger_balances(totals) ? "=" : "!=", human_count(totals->written).text);
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+        if (ends[i].count)
+            fprintf(out, " + %s %s", human_count(ends[i].count).text, ends[i].name);
+    fprintf(out, "   %s, %s records/s\n", human_seconds(totals->seconds).text,
+            human_count((uint64_t)rate_of((double)totals->read, totals->seconds)).text);
+}
+
+static void print_figure(FILE *out, const char *name, uint64_t count, const char *rest)
+{
+    fprintf(out, "  %-9s %14s%s%s\n", name, human_count(count).text, *rest ? "  " : "", rest);
+}
+
+static void print_figures(FILE *out, const struct run_totals *totals)
+{
+    char rest[128];
+    fputs("ledger\n", out);
+    snprintf(rest, sizeof(rest), "%s, %s/s", human_bytes((double)totals->bytes_read).text,
+             human_bytes(rate_of((double)totals->bytes_read, totals->seconds)).text);
+    print_figure(out, "read", totals->read, rest);
+    if (totals->created)
+        print_figure(out, "created", totals->created, "");
+    print_figure(out, "written", totals->written, human_bytes((double)totals->bytes_written).text);
+    print_figure(out, "filtered", totals->filtered, "");
+    if (totals->absorbed)
+        print_figure(out, "absorbed", totals->absorbed, "");
+    print_figure(out, "rejected", totals->rejected, "");
+    uint64_t ended = totals->written + totals->filtered + totals->absorbed + totals->rejected;
+    if (ledger_balances(totals))
+        fputs("  balanced", out);
+    else
+        fprintf(out, "  NOT balanced: %s read, %s accounted for",
+                human_count(totals->read + totals->created).text, human_count(ended).text);
+    fprintf(out, ";  %s,  %s records/s,  peak memory %.1f MiB\n",
+            human_seconds(totals->seconds).text,
+            human_count((uint64_t)rate_of((double)totals->read, totals->seconds)).text,
+            (double)totals->peak_rss_bytes / (1024 * 1024));
+}
+
+/* Code points, for aligning; bytes where it is no UTF-8. */
+static size_t name_width(const char *name)
+{
+    size_t length = strlen(name);
+    return utf8_valid(name, length) ? utf8_count(name, length) : length;
+}
+
+static void print_stage(FILE *out, const struct run_stage *stage, size_t width)
+{
+    const struct stage_count *count = &stage->count;
+    double all = stage->busy_seconds + stage->wait_input_seconds + stage->wait_output_seconds;
+    fprintf(out, "  %s%*s %13s %13s %13s %10s %6s %8s %8s\n", stage->name,
+            (int)(width - name_width(stage->name)), "", human_count(count->read).text,
+            human_count(count->written).text, human_count(count->filtered + count->absorbed).text,
+            human_count(count->rejected).text, human_share(stage->busy_seconds, all).text,
+            human_share(stage->wait_input_seconds, all).text,
+            human_share(stage->wait_output_seconds, all).text);
+}
+
+static void print_stages(FILE *out, struct run *run)
+{
+    uint32_t count = run_stage_count(run);
+    struct run_stage stage;
+    size_t width = strlen("stage");
+    for (uint32_t i = 0; i < count; i++) {
+        run_stage(run, i, &stage);
+        width = size_max(width, name_width(stage.name));
+    }
+    fprintf(out, "  %-*s %13s %13s %13s %10s %6s %8s %8s\n", (int)width, "stage", "read", "written",
+            "filtered", "rejected", "busy", "wait in", "wait out");
+    for (uint32_t i = 0; i < count; i++) {
+        run_stage(run, i, &stage);
+        print_stage(out, &stage, width);
+    }
+}
+
+static void notice_cause(const char *what, enum notice_level level, const struct run_cause *cause)
+{
+    const char *slug = error_slug(cause->code);
+    notice(level, slug, "%s %s: %s: %s%s%s", human_count(cause->count).text, what, cause->stage,
+           slug, cause->text[0] ? ": " : "", cause->text);
+}
+
+static void print_causes(const struct run *run)
+{
+    uint32_t rejected = run_reject_cause_count(run);
+    for (uint32_t i = 0; i < rejected && i < CAUSES_SHOWN; i++)
+        notice_cause("rejected", NOTICE_WARNING, run_reject_cause(run, i));
+    if (rejected > CAUSES_SHOWN)
+        notice(NOTICE_WARNING, "rejected", "and %u causes more (--report names them all)",
+               rejected - CAUSES_SHOWN);
+    uint32_t mismatched = run_mismatch_cause_count(run);
+    for (uint32_t i = 0; i < mismatched && i < CAUSES_SHOWN; i++)
+        notice_cause("did not match, being of another type", NOTICE_INFO,
+                     run_mismatch_cause(run, i));
+    for (uint32_t i = 0; i < run_never_seen_count(run); i++) {
+        const char *hint = run_never_seen_hint(run, i);
+        notice(NOTICE_WARNING, "never_seen", "no record had a field \"%s\"%s%s%s",
+               run_never_seen(run, i), hint ? "; did you mean \"" : "", hint ? hint : "",
+               hint ? "\"?" : "");
+    }
+}
+
+void ledger_print(FILE *out, struct run *run, const struct run_totals *totals, bool whole)
+{
+    print_causes(run);
+    if (!whole) {
+        print_line(out, totals);
+        return;
+    }
+    print_figures(out, totals);
+    print_stages(out, run);
+}
