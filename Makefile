@@ -77,6 +77,9 @@ $(object)/%.o: %.c $(BUILD)/stamp/flags
 $(BUILD)/stamp/%:
 	@mkdir -p $(@D); touch $@
 
+# Objects are kept, also those that only a pattern asks for.
+.SECONDARY:
+
 # One CUnit binary for each folder of tests; it links the folder's library and all below it.
 # tests/cli drives the built leat from outside; it links all libraries for what it compares with.
 test_layers = $(if $(filter cli,$(1)),$(LIBRARIES),$(call from_layer,$(1)))
