@@ -104,7 +104,7 @@ unit: tests
 STEPS ?=
 .PHONY: test lint
 test: deps-test
-	+@$(MAKE) --no-print-directory tests
+	+@$(MAKE) --no-print-directory tests bench-programs
 	+@MAKE='$(MAKE)' python3 tests/run.py --build $(BUILD) $(STEPS)
 lint:
 	@python3 tests/lint/lint.py
