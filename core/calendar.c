@@ -84,7 +84,7 @@ size_t calendar_write_timestamp(char *out, int64_t seconds, uint32_t nanoseconds
 {
     CHECK(nanoseconds < NANOS);
     int64_t days = divide_down(seconds, DAY_SECONDS);
-    unsigned second_of_day = (unsigned)(seconds - days * DAY_SECONDS);
+    unsigned second_of_day = (unsigned)((seconds % DAY_SECONDS + DAY_SECONDS) % DAY_SECONDS);
     int64_t year;
     unsigned month;
     unsigned day;

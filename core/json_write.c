@@ -36,8 +36,8 @@ static char *escape_write(char *out, unsigned char byte)
     return out;
 }
 
-/* Copies up to the first byte that must be escaped, in words: up to 8 bytes behind the last one may
- * be overwritten (BUFFER_SLACK). Returns how many bytes were copied. */
+/* Copies up to the first byte that must be escaped, in words; what lies in out[0..length) behind it
+ * is overwritten. Returns how many bytes were copied. */
 static inline size_t plain_copy(char *out, const char *text, size_t length)
 {
     size_t i = 0;
@@ -79,8 +79,7 @@ bool string_write_json(struct string text, struct buffer *buffer)
         out = escape_write(out, (unsigned char)*cursor++);
         left--;
     }
-    if (out == limit)
-        return false;
+    CHECK(out < limit);
     *out++ = '"';
     buffer->length = (size_t)(out - buffer->data);
     return true;
