@@ -105,6 +105,37 @@ static inline struct span span_join(struct span a, struct span b)
 /* For %.*s of a message: length cut so that the message stays readable. */
 #define SHOW(string) (int)size_min((string).length, 60), (string).data
 
+/* lang/parse_option.c: reads what an option of this kind takes. `owner` is the word that asks for
+ * it, for messages: the option's name, or the statement's where it is positional. */
+bool parse_option_value(struct parser *parser, const struct option_spec *spec, struct string owner,
+                        struct option_value *value);
+/* An option of this kind could begin at the current token. */
+bool option_begins(struct parser *parser, const struct option_spec *spec);
+/* Value of a table's default_text; must be right (CHECK). */
+void parse_option_default(struct parser *parser, const struct option_spec *spec,
+                          struct option_value *value);
+/* "a size like 64KiB" … for messages and help. `words` of WORD and TYPES are not listed. */
+const char *option_kind_wanted(enum option_kind kind);
+/* Index of `word` in "a|b|c", or -1. */
+int words_find(const char *words, struct string word);
+/* lang/parse_text.c: a string, env(…) or secret(…); text and is_secret are set. */
+bool parse_option_text(struct parser *parser, struct string owner, struct option_value *value);
+/* A string or such a call stands here. */
+bool at_option_text(const struct parser *parser);
+/* lang/parse_names.c: "did you mean" and lists for messages. */
+struct name_list {
+    const char *names[192];
+    size_t count;
+};
+void name_list_add(struct name_list *list, const char *name);
+/* Reports "TEXT `name`; did you mean …?" or "TEXT `name`; there are: …". Gives false. */
+bool report_unknown(struct parser *parser, struct span span, const char *text, struct string name,
+                    const struct name_list *list);
+/* from, into, reject, fail and every verb. */
+bool name_is_verb(const struct parser *parser, struct string name);
+/* The token behind the current one. */
+struct token parser_peek(const struct parser *parser);
+
 /* lang/parse_expression.c: reads one as far as it goes; NULL: reported. */
 const struct node *parse_expression(struct parser *parser);
 /* lang/parse_macro.c: turns a call into what the macro of its name means, if it is one. Gives false

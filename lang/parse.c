@@ -1,0 +1,304 @@
+/* Programs: statements driven by the tables of the registry. Every mistake is reported; behind one,
+ * parsing goes on at the next statement. Main thread only. */
+#include "lang/parse.h"
+
+#include <string.h>
+
+#include "lang/parse_statement.h"
+
+static const struct option_spec fail_options[] = {
+    {"when", OPTION_KEYWORD, OPTION_POSITIONAL | OPTION_REQUIRED, NULL, NULL, ""},
+    {"rejected", OPTION_AMOUNT, OPTION_POSITIONAL | OPTION_REQUIRED, NULL, NULL,
+     "how many rejected records the run bears, or how large a part of those read"},
+    {0},
+};
+
+const struct noun noun_fail = {
+    .name = "fail",
+    .doc = "Says how many rejected records a run bears; judged at its end",
+    .example = "fail when rejected > 1%",
+    .options = fail_options,
+};
+
+/* ---- finding statements ---- */
+
+static const struct noun *noun_find(const struct noun *const *nouns, size_t count,
+                                    struct string name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (string_equal_text(name, nouns[i]->name))
+            return nouns[i];
+    return NULL;
+}
+
+static bool report_verb(struct parser *parser)
+{
+    struct name_list list = {.count = 0};
+    static const char *const fixed[] = {"from", "into", "reject", "fail"};
+    for (size_t i = 0; i < parser->registry->verb_count; i++)
+        name_list_add(&list, parser->registry->verbs[i]->name);
+    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+        name_list_add(&list, fixed[i]);
+    return report_unknown(parser, parser->token.span, "unknown statement", parser->token.text,
+                          &list);
+}
+
+/* The kind behind from or into. */
+static const struct noun *parse_kind_name(struct parser *parser, const char *what,
+                                          const struct noun *const *nouns, size_t count)
+{
+    if (parser->token.kind != TOKEN_NAME) {
+        parser_expected(parser, what);
+        return NULL;
+    }
+    const struct noun *noun = noun_find(nouns, count, parser->token.text);
+    if (!noun) {
+        struct name_list list = {.count = 0};
+        for (size_t i = 0; i < count; i++)
+            name_list_add(&list, nouns[i]->name);
+        bool source = nouns == parser->registry->sources;
+        report_unknown(parser, parser->token.span, source ? "unknown source" : "unknown sink",
+                       parser->token.text, &list);
+        return NULL;
+    }
+    parser_advance(parser);
+    return noun;
+}
+
+/* ---- statements ---- */
+
+static const struct noun *parse_sink_name(struct parser *parser)
+{
+    return parse_kind_name(parser, "the kind of a sink, like `file`,", parser->registry->sinks,
+                           parser->registry->sink_count);
+}
+
+/* when rejected > AMOUNT */
+static bool parse_fail(struct parser *parser, struct statement *statement)
+{
+    static const struct option_spec *const amount = &fail_options[1];
+    struct option_value value;
+    if (!at_word(parser, "when"))
+        return parser_expected(parser, "`when rejected > …`");
+    parser_advance(parser);
+    if (!at_word(parser, "rejected"))
+        return parser_expected(parser, "`rejected > …`");
+    parser_advance(parser);
+    if (!at_punctuation(parser, '>'))
+        return parser_expected(parser, "`>`");
+    parser_advance(parser);
+    if (!parse_option_value(parser, amount, STRING("rejected >"), &value))
+        return false;
+    statement->options.values = parser_keep(parser, &value, 1, sizeof(value));
+    statement->options.count = 1;
+    statement->options.span = value.span;
+    return true;
+}
+
+/* The verb is the current token. False: reported. */
+static bool parse_statement(struct parser *parser, struct statement *statement)
+{
+    struct span verb = parser->token.span;
+    struct string name = parser->token.text;
+    const struct registry *registry = parser->registry;
+    statement->verb_span = verb;
+    parser_advance_as(parser, LAYOUT_STATEMENT);
+    if (string_equal_text(name, "fail")) {
+        statement->kind = STATEMENT_FAIL;
+        statement->noun = &noun_fail;
+        return parse_fail(parser, statement);
+    }
+    if (string_equal_text(name, "from")) {
+        statement->kind = STATEMENT_FROM;
+        statement->noun = parse_kind_name(parser, "the kind of a source, like `file`,",
+                                          registry->sources, registry->source_count);
+    } else if (string_equal_text(name, "into")) {
+        statement->kind = STATEMENT_INTO;
+        statement->noun = parse_sink_name(parser);
+    } else if (string_equal_text(name, "reject")) {
+        statement->kind = STATEMENT_REJECT;
+        if (!at_word(parser, "into"))
+            return parser_expected(parser, "`into`");
+        parser_advance(parser);
+        statement->noun = parse_sink_name(parser);
+    } else {
+        statement->kind = STATEMENT_STAGE;
+        statement->noun = noun_find(registry->verbs, registry->verb_count, name);
+        CHECK(statement->noun);
+    }
+    if (!statement->noun)
+        return false;
+    return parse_noun_options(parser, statement->noun, span_since(parser, verb),
+                              &statement->options);
+}
+
+static bool at_separator(const struct parser *parser)
+{
+    return at_punctuation(parser, '|') || at_punctuation(parser, ';');
+}
+
+/* Behind a mistake: to the next verb that begins a line or follows a separator, but for lines
+ * inside a block. A verb at the very margin counts even there: the block was not closed. */
+static void recover(struct parser *parser)
+{
+    unsigned depth = 0;
+    bool behind_separator = false;
+    while (parser->token.kind != TOKEN_END) {
+        bool margin =
+            parser->token.start == 0 || parser->lexer.text.data[parser->token.start - 1] == '\n';
+        bool begins = depth == 0 ? parser->token.line_start || behind_separator : margin;
+        if (begins && parser->token.kind == TOKEN_NAME && name_is_verb(parser, parser->token.text))
+            return;
+        depth += at_punctuation(parser, '{');
+        depth -= at_punctuation(parser, '}') && depth > 0;
+        behind_separator = at_separator(parser);
+        parser_advance(parser);
+    }
+}
+
+/* A statement is over: what stands here must be able to follow it. */
+static bool check_end(struct parser *parser)
+{
+    const struct token *token = &parser->token;
+    if (token->kind == TOKEN_END || at_separator(parser))
+        return true;
+    if (at_punctuation(parser, '='))
+        return diagnostics_error(parser->diagnostics, token->span,
+                                 "here stands `=`; did you mean `==`?");
+    if (at_punctuation(parser, '{'))
+        return diagnostics_error(parser->diagnostics, token->span, "a block cannot stand here");
+    if (token->kind != TOKEN_NAME)
+        return parser_expected(parser, "the next statement or `|`");
+    if (name_is_verb(parser, token->text) || token->line_start)
+        return true;
+    if (at_name(parser))
+        return report_verb(parser);
+    return parser_expected(parser, "the next statement or `|`");
+}
+
+/* ---- the program ---- */
+
+/* pipeline NAME [block] */
+static void parse_pipeline(struct parser *parser, struct program *program)
+{
+    struct span start = parser->token.span;
+    size_t mark = parser->scratch_used;
+    bool good = true;
+    parser_advance_as(parser, LAYOUT_STATEMENT);
+    if (at_name(parser) && (parser->token.kind == TOKEN_QUOTED || !parser->token.line_start ||
+                            !name_is_verb(parser, parser->token.text))) {
+        program->pipeline = parser_name(parser);
+        parser_advance(parser);
+    } else {
+        good = parser_expected(parser, "the pipeline's name");
+    }
+    if (at_punctuation(parser, '{'))
+        good = parse_block(parser, parser->registry->pipeline, mark) && good;
+    if (good)
+        good = check_end(parser);
+    if (!good) {
+        parser->scratch_used = mark;
+        recover(parser);
+    }
+    options_finish(parser, parser->registry->pipeline, mark, &program->settings);
+    program->settings.span = span_since(parser, start);
+}
+
+static bool report_beginning(struct parser *parser)
+{
+    if (at_word(parser, "pipeline"))
+        return diagnostics_error(parser->diagnostics, parser->token.span,
+                                 "`pipeline` can only stand once, at the beginning");
+    if (parser->token.kind == TOKEN_NAME)
+        return report_verb(parser);
+    if (parser->token.kind == TOKEN_QUOTED)
+        return diagnostics_error(parser->diagnostics, parser->token.span,
+                                 "a name in backquotes is always a field; a statement begins with "
+                                 "its verb");
+    return parser_expected(parser, "a statement");
+}
+
+static void warn_same_line(struct parser *parser)
+{
+    diagnostics_warning(parser->diagnostics, parser->token.span,
+                        "a statement begins on the line of another; write `|` between them, or "
+                        "begin a new line");
+}
+
+void parse_program(struct parser *parser, struct program *program)
+{
+    size_t mark = parser->scratch_used;
+    bool separated = true;
+    while (at_separator(parser))
+        parser_advance_as(parser, LAYOUT_SEPARATOR);
+    if (at_word(parser, "pipeline"))
+        parse_pipeline(parser, program);
+    else
+        options_finish(parser, parser->registry->pipeline, mark, &program->settings);
+    while (parser->token.kind != TOKEN_END) {
+        if (at_separator(parser)) {
+            parser_advance_as(parser, LAYOUT_SEPARATOR);
+            separated = true;
+            continue;
+        }
+        struct statement statement = {.noun = NULL};
+        struct span start = parser->token.span;
+        size_t inner = parser->scratch_used;
+        bool good;
+        if (parser->token.kind == TOKEN_NAME && name_is_verb(parser, parser->token.text)) {
+            if (!separated && !parser->token.line_start)
+                warn_same_line(parser);
+            good = parse_statement(parser, &statement) && check_end(parser);
+        } else {
+            good = report_beginning(parser);
+            parser_advance(parser);
+        }
+        parser->scratch_used = inner;
+        parser->depth = 0;
+        statement.span = span_since(parser, start);
+        if (good)
+            scratch_push(parser, &statement, sizeof(statement));
+        else
+            recover(parser);
+        separated = !good;
+    }
+    program->statements =
+        scratch_keep(parser, mark, sizeof(struct statement), &program->statement_count);
+}
+
+struct program *program_parse(const struct registry *registry, struct diagnostics *diagnostics)
+{
+    return program_parse_with(registry, diagnostics, NULL);
+}
+
+struct program *program_parse_with(const struct registry *registry, struct diagnostics *diagnostics,
+                                   struct layout *layout)
+{
+    jmp_buf memory_short;
+    struct parser parser = {.memory_short = &memory_short, .registry = registry, .layout = layout};
+    struct parser *volatile reader = &parser; /* survives the jump */
+    struct program_memory *volatile memory = program_memory_open();
+    if (!memory)
+        return NULL;
+    parser.memory = memory;
+    if (setjmp(memory_short) != 0) {
+        parser_close(reader);
+        program_memory_free(memory);
+        return NULL;
+    }
+    struct program *program = parser_take(&parser, 1, sizeof(*program));
+    program->name = diagnostics->name;
+    program->text = diagnostics->text;
+    program->memory = memory;
+    if (!parser_open(&parser, diagnostics, false))
+        parser.token = (struct token){.kind = TOKEN_END}; /* nothing of it can be read */
+    parse_program(&parser, program);
+    parser_close(&parser);
+    return program;
+}
+
+void program_free(struct program *program)
+{
+    if (program)
+        program_memory_free(program->memory);
+}
