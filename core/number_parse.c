@@ -110,7 +110,8 @@ static const char *exponent_scan(const char *cursor, const char *end, int64_t *e
 }
 
 /* All of text[0..length). `json`: JSON's grammar, which allows less. */
-static inline bool decimal_scan(const char *text, size_t length, bool json, struct decimal *decimal)
+static inline __attribute__((always_inline)) bool decimal_scan(const char *text, size_t length,
+                                                               bool json, struct decimal *decimal)
 {
     const char *cursor = text;
     const char *end = text + length;
@@ -265,7 +266,7 @@ static uint64_t double_decide(const struct decimal *decimal, uint64_t lower)
 }
 
 /* False: beyond double (*real is infinite then). */
-static bool decimal_to_double(const struct decimal *decimal, double *real)
+static inline bool decimal_to_double(const struct decimal *decimal, double *real)
 {
     static const double exact_powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                           1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
@@ -287,8 +288,26 @@ static bool decimal_to_double(const struct decimal *decimal, double *real)
     return bits != bits_join(0, INFINITE);
 }
 
+/* Whole numbers of few digits, most of all, without ado. */
+static inline bool integer_parse_short(const char *text, size_t length, int64_t *integer)
+{
+    if (length == 0 || length > MANTISSA_DIGITS - 1)
+        return false;
+    const char *end = text + length;
+    bool negative = *text == '-';
+    const char *first = text + negative;
+    uint64_t natural = 0;
+    const char *cursor = digits_scan(first, end, &natural);
+    if (cursor < end || first == end || (*first == '0' && end - first > 1))
+        return false;
+    *integer = negative ? -(int64_t)natural : (int64_t)natural;
+    return true;
+}
+
 enum number_kind number_parse(const char *text, size_t length, int64_t *integer, double *real)
 {
+    if (LIKELY(integer_parse_short(text, length, integer)))
+        return NUMBER_INT;
     struct decimal decimal;
     if (!decimal_scan(text, length, true, &decimal))
         return NUMBER_INVALID;
