@@ -6,6 +6,7 @@
 import argparse
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,6 +51,8 @@ def steps_plain(build):
     found += suites_of(build)
     make = os.environ.get('MAKE', 'make')
     found.append(Step('install', ['sh', 'tests/install.sh', make, build]))
+    if shutil.which('aarch64-linux-gnu-gcc'):
+        found.append(Step('cross', [make, f'BUILD={build}', 'cross']))
     bounds = ['python3', 'tests/bounds/run.py', '--leat', f'{build}/leat']
     found.append(Step('bounds', bounds, alone=True))
     return found
