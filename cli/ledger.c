@@ -21,8 +21,8 @@ static double rate_of(double amount, double seconds)
     return seconds > 0 ? amount / seconds : 0;
 }
 
-/* "leat: 1,000 read = 40 written + 960 filtered   0.021 s, 48,211 records/s" */
-static void print_line(FILE *out, const struct run_totals *totals)
+/* "1,000 read = 40 written + 960 filtered   0.021 s, 48,211 records/s" */
+static void line_compose(char *line, size_t size, const struct run_totals *totals)
 {
     const struct {
         uint64_t count;
@@ -30,16 +30,21 @@ static void print_line(FILE *out, const struct run_totals *totals)
     } ends[] = {{totals->filtered, "filtered"},
                 {totals->absorbed, "absorbed"},
                 {totals->rejected, "rejected"}};
-    fprintf(out, "leat: %s read", human_count(totals->read).text);
+    size_t length = (size_t)snprintf(line, size, "%s read", human_count(totals->read).text);
     if (totals->created)
-        fprintf(out, " + %s created", human_count(totals->created).text);
-    fprintf(out, " %s %s written",
-            ledger_balances(totals) ? "=" : "!=", human_count(totals->written).text);
+        length += (size_t)snprintf(line + length, size - length, " + %s created",
+                                   human_count(totals->created).text);
+    length +=
+        (size_t)snprintf(line + length, size - length, " %s %s written",
+                         ledger_balances(totals) ? "=" : "!=", human_count(totals->written).text);
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
         if (ends[i].count)
-            fprintf(out, " + %s %s", human_count(ends[i].count).text, ends[i].name);
-    fprintf(out, "   %s, %s records/s\n", human_seconds(totals->seconds).text,
-            human_count((uint64_t)rate_of((double)totals->read, totals->seconds)).text);
+            length += (size_t)snprintf(line + length, size - length, " + %s %s",
+                                       human_count(ends[i].count).text, ends[i].name);
+    CHECK(length < size);
+    snprintf(line + length, size - length, "   %s, %s records/s",
+             human_seconds(totals->seconds).text,
+             human_count((uint64_t)rate_of((double)totals->read, totals->seconds)).text);
 }
 
 static void print_figure(FILE *out, const char *name, uint64_t count, const char *rest)
@@ -138,11 +143,15 @@ static void print_causes(const struct run *run)
 
 void ledger_print(FILE *out, struct run *run, const struct run_totals *totals, bool whole)
 {
+    char line[512];
+    line_compose(line, sizeof(line), totals);
     print_causes(run);
-    if (!whole) {
-        print_line(out, totals);
-        return;
+    if (notice_is_json()) {
+        notice(NOTICE_INFO, "ledger", "%s", line);
+    } else if (!whole) {
+        fprintf(out, "leat: %s\n", line);
+    } else {
+        print_figures(out, totals);
+        print_stages(out, run);
     }
-    print_figures(out, totals);
-    print_stages(out, run);
 }

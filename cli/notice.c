@@ -27,6 +27,11 @@ void notice_open(bool json, enum notice_level silent_from)
     silence = silent_from;
 }
 
+bool notice_is_json(void)
+{
+    return json_lines;
+}
+
 /* stderr may be closed or full; there is nowhere left to say so. */
 static void write_all(const char *text, size_t length)
 {

@@ -11,6 +11,7 @@ enum notice_level { NOTICE_ERROR, NOTICE_WARNING, NOTICE_INFO, NOTICE_LEVEL_COUN
 /* Before the first notice: JSON lines instead of text, and from which level on to be silent
  * (NOTICE_LEVEL_COUNT: never). */
 void notice_open(bool json, enum notice_level silent_from);
+bool notice_is_json(void);
 /* One problem. Bytes that would move the cursor or are no UTF-8 are shown as escapes. `code` is an
  * error's slug or a word like it. */
 void notice(enum notice_level level, const char *code, const char *format, ...) PRINTF_LIKE(3, 4);
