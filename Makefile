@@ -221,7 +221,7 @@ uninstall:
 
 .PHONY: deb
 deb: all $(SHARED)
-	@packaging/deb.sh $(BUILD) $(VERSION)
+	+@MAKE='$(MAKE)' packaging/deb.sh $(BUILD) $(VERSION)
 
 .PHONY: clean help
 clean:

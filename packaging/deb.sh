@@ -6,7 +6,7 @@ build=$1 version=$2
 architecture=$(dpkg --print-architecture)
 root=$build/deb
 rm -rf "$root"
-make --no-print-directory BUILD="$build" DESTDIR="$root" PREFIX=/usr install >/dev/null
+${MAKE:-make} --no-print-directory BUILD="$build" DESTDIR="$root" PREFIX=/usr install >/dev/null
 strip --strip-unneeded "$root/usr/bin/leat"
 gzip -9n "$root/usr/share/man/man1/leat.1"
 printf 'leat (%s) unstable; urgency=low\n\n  * See README.md.\n\n -- leat <leat@localhost>  %s\n' \

@@ -25,7 +25,8 @@ class Step:
     def __init__(self, name, command, environment=None, alone=False):
         self.name, self.command, self.alone = name, command, alone
         self.environment = {**os.environ, **(environment or {})}
-        self.environment.pop('MAKEFLAGS', None)
+        for name in ('MAKEFLAGS', 'MAKELEVEL', 'MFLAGS'):  # a make below is one of its own
+            self.environment.pop(name, None)
         self.passed = self.failed = 0
         self.seconds = 0.0
         self.skipped = []
