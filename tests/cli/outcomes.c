@@ -190,14 +190,42 @@ static void run_prints_the_ledger(void)
     process_free(&leat);
 }
 
+/* Four records at two a second: longer than the half second for which nothing is drawn. */
+static const char *const four = "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n{\"a\":4}\n";
+static const char *const slowly = "limit 2/s { burst 1 }";
+
 static void progress_always(void)
 {
-    struct process leat = LEAT("{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n{\"a\":4}\n", "limit 4/s | pass",
-                               "--progress", "always");
+    struct process leat = LEAT(four, slowly, "--progress", "always");
     EXPECT_STATUS(leat, 0);
     EXPECT_ERR(leat, "\rleat: ");
     EXPECT_ERR(leat, " records");
     EXPECT_ERR(leat, "\r\033[K");
+    process_free(&leat);
+}
+
+static void no_progress_in_a_pipe(void)
+{
+    struct process leat = LEAT(four, slowly);
+    EXPECT_STATUS(leat, 0);
+    CU_ASSERT_PTR_NULL(strchr(leat.err, '\r'));
+    process_free(&leat);
+}
+
+/* Each drawing, from "\r" to the sequence that clears the rest, is narrower than the terminal. */
+static void progress_fits_the_terminal(void)
+{
+    struct process leat = {.input = four, .terminal_width = 40, .arguments = {slowly}};
+    process_run(&leat);
+    EXPECT_STATUS(leat, 0);
+    unsigned drawn = 0;
+    for (const char *at = leat.err; (at = strstr(at, "\rleat: ")); at++) {
+        const char *end = strstr(at, "\033[K");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(end);
+        CU_ASSERT_TRUE(end - at - 1 < 40);
+        drawn++;
+    }
+    CU_ASSERT_TRUE(drawn > 0);
     process_free(&leat);
 }
 
@@ -208,4 +236,6 @@ SUITE(outcomes, {"the first reject stops", first_reject_stops},
       {"a field never seen is told", never_seen_is_told}, {"quiet", quiet_is_quiet},
       {"report keys", report_has_its_keys}, {"report of a failure", report_of_a_failure},
       {"a report that cannot be written", report_that_cannot_be_written},
-      {"run prints the ledger", run_prints_the_ledger}, {"progress always", progress_always})
+      {"run prints the ledger", run_prints_the_ledger}, {"progress always", progress_always},
+      {"no progress in a pipe", no_progress_in_a_pipe},
+      {"progress fits the terminal", progress_fits_the_terminal})

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -82,11 +83,27 @@ static void child_exec(const struct process *process, int input, int out, int er
     _exit(127);
 }
 
+/* A terminal: what is written to ends[1] comes out of ends[0]. */
+static void terminal_open(int ends[2], unsigned width)
+{
+    struct winsize size = {.ws_row = 25, .ws_col = (unsigned short)width};
+    char name[64];
+    MUST((ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) >= 0);
+    MUST(grantpt(ends[0]) == 0 && unlockpt(ends[0]) == 0);
+    MUST(ptsname_r(ends[0], name, sizeof(name)) == 0);
+    MUST((ends[1] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)) >= 0);
+    MUST(ioctl(ends[1], TIOCSWINSZ, &size) == 0);
+}
+
 static void child_start(struct process *process, struct child *child)
 {
     int input[2], out[2], err[2];
     leat_path();
-    MUST(pipe2(input, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0);
+    MUST(pipe2(input, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0);
+    if (process->terminal_width)
+        terminal_open(err, process->terminal_width);
+    else
+        MUST(pipe2(err, O_CLOEXEC) == 0);
     int in_end = input[0], out_end = out[1];
     if (process->input_file)
         MUST((in_end = open(process->input_file, O_RDONLY | O_CLOEXEC)) >= 0);

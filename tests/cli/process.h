@@ -21,6 +21,7 @@ struct process {
     const char *input_file;  /* stdin is this file */
     const char *output_file; /* stdout is this file */
     bool output_closed;      /* stdout is no open descriptor */
+    unsigned terminal_width; /* stderr is a terminal of so many columns; 0: a pipe */
     size_t output_limit;     /* stop reading stdout after so many bytes, and close it; 0: never */
     int signal_number;       /* sent when `signal_after` bytes came from stdout; 0: none */
     size_t signal_after;
