@@ -13,6 +13,7 @@
 #include "cli/session.h"
 #include "cli/signals.h"
 #include "core/clock.h"
+#include "pipeline/log.h"
 
 /* How often the main thread looks up: five times a second. */
 #define TICK          (NANOSECONDS / 5)
@@ -119,6 +120,7 @@ static int run_plan(const struct arguments *arguments, struct session *session)
         plan_print_memory(session->plan, stderr);
     }
     signals_open();
+    log_handler(notice_line);
     struct run *run = run_start(session->plan, &error);
     if (!run) {
         notice_error(&error);

@@ -142,12 +142,15 @@ void notice_error(const struct error *error)
     notice_text(NOTICE_ERROR, error_slug(error->code), error->text);
 }
 
-void notice_from_run(void *context, const char *kind, const char *text)
+void notice_line(const char *line)
 {
-    (void)context;
+    char code[24] = "run";
     char cut[1024]; /* text_print holds no more */
-    snprintf(cut, sizeof(cut), "%s", text);
-    notice_text(NOTICE_INFO, kind, cut);
+    size_t length = strspn(line, "abcdefghijklmnopqrstuvwxyz_");
+    if (line[length] == ':' && length > 0 && length < sizeof(code))
+        snprintf(code, sizeof(code), "%.*s", (int)length, line);
+    snprintf(cut, sizeof(cut), "%s", line);
+    notice_text(NOTICE_INFO, code, cut);
 }
 
 void notice_diagnostics(struct diagnostics *diagnostics)

@@ -19,8 +19,8 @@ void notice(enum notice_level level, const char *code, const char *format, ...) 
 void notice_error(const struct error *error);
 /* All diagnostics of a program, as they print themselves or as JSON lines with line and column. */
 void notice_diagnostics(struct diagnostics *diagnostics);
-/* For the runtime: `kind` is "slow", "stall" and the like; `context` is not used. */
-void notice_from_run(void *context, const char *kind, const char *text);
+/* A line of the runtime, "slow: where took ..."; what stands before the colon is its code. */
+void notice_line(const char *line);
 
 /* Draws the progress line over the one before; the next notice wipes it first. */
 void notice_line_draw(const char *text);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/expressions_check.h"
 #include "cli/notice.h"
 #include "core/fault.h"
 #include "core/utf8.h"
@@ -144,7 +145,6 @@ static bool inputs_take(struct session *session, const char *const *files, size_
 bool session_load(struct session *session, const struct arguments *arguments, struct error *error)
 {
     *session = (struct session){.options = arguments->run};
-    session->options.tell = notice_from_run;
     const char *const *operands = (const char *const *)arguments->operands;
     size_t count = arguments->operand_count;
     const char *first = count ? operands[0] : PIPELINE_FILE;
@@ -205,8 +205,11 @@ bool session_plan(struct session *session, int *status)
         *status = 1;
         return false;
     }
-    if (diagnostics->errors)
+    if (diagnostics->errors) {
+        /* no plan is made of what is left, but its expressions can be wrong on their own */
+        expressions_check(session->program, diagnostics);
         return session_refuse(session, status);
+    }
     session->plan = plan_open(session->program, &session->options, diagnostics, &error);
     if (diagnostics->errors)
         return session_refuse(session, status);

@@ -29,10 +29,6 @@ struct run_options {
     bool fresh;
     bool wait;
     uint64_t seed;
-    /* What there is to tell while the run lasts ("slow", "stall", "io", …): one line without
-     * newline. Called by any thread. NULL: written to stderr. */
-    void (*tell)(void *context, const char *kind, const char *text);
-    void *tell_context;
 };
 
 struct plan;

@@ -18,6 +18,7 @@ static void check_names_every_error(void)
     process_run(&leat);
     EXPECT_STATUS(leat, 2);
     EXPECT_OUT(leat, "");
+    EXPECT_ERR(leat, "p.conf:2:7: error: ");
     EXPECT_ERR(leat, "p.conf:3:1: error: ");
     EXPECT_ERR(leat, "did you mean \"select\"?");
     EXPECT_ERR(leat, "    slect b\n    ^~~~~");
