@@ -1,0 +1,125 @@
+/* The JSON scan, written once: see json_scan.h. The including file defines KERNEL(name), TARGET
+ * (the function attribute of its instruction set) and these primitives, all on 64 bytes: struct
+ * block; block_load(bytes, classes) block_quotes, block_backslashes, block_operators,
+ * block_white_or_operators, block_controls, block_equal(block, byte), block_hex, block_escapable:
+ * masks, bit i for byte i block_ascii(block); utf8_suspect(bytes, open): whether a sequence in it
+ * (or open before it) may be wrong, reading the 3 bytes before it and behind it;
+ * bits_prefix_xor(bits); block_emit(block, tokens, base, bytes, scan)
+ */
+
+/* The mask of escaped bytes. A backslash escapes the next byte unless it is escaped itself: in a
+ * run of backslashes the first, third, … escape. Adding the first bits of the runs that begin at an
+ * even place carries through just these runs, which tells them from those that begin at an odd one.
+ */
+static inline TARGET uint64_t KERNEL(escaped_bytes)(uint64_t backslashes, uint64_t *carry)
+{
+    const uint64_t even = 0x5555555555555555;
+    backslashes &= ~*carry;
+    uint64_t starts = backslashes & ~(backslashes << 1);
+    uint64_t in_even_runs = backslashes & ~(backslashes + (starts & even));
+    uint64_t escaping = (in_even_runs & even) | (backslashes & ~in_even_runs & ~even);
+    uint64_t escaped = escaping << 1 | *carry;
+    *carry = escaping >> 63;
+    return escaped;
+}
+
+/* Whether an escape of the block is one that JSON does not have. */
+static inline TARGET bool KERNEL(escapes_suspect)(struct KERNEL(block) block, uint64_t escaped,
+                                                  uint64_t *hex_wanted)
+{
+    uint64_t unicode = escaped & block_equal(block, 'u');
+    uint64_t wanted = unicode << 1 | unicode << 2 | unicode << 3 | unicode << 4 | *hex_wanted;
+    *hex_wanted = unicode >> 63 | unicode >> 62 | unicode >> 61 | unicode >> 60;
+    return ((escaped & ~block_escapable(block)) | (wanted & ~block_hex(block))) != 0;
+}
+
+static inline void KERNEL(suspect)(struct json_scan *scan, uint32_t base)
+{
+    if (scan->suspect_from > base)
+        scan->suspect_from = base;
+    scan->suspect_to = base + JSON_SCAN_BLOCK;
+}
+
+/* One block: 64 bytes at `bytes`, which stand at `base`. Returns how many bytes it took: 64, or
+ * fewer where a line end cut a string off; the next block then begins behind it. */
+static inline TARGET uint32_t KERNEL(scan_block)(struct json_scan *scan, const char *bytes,
+                                                 uint32_t base, const uint8_t *classes)
+{
+    struct KERNEL(block) block = block_load(bytes, classes);
+    uint64_t quotes = block_quotes(block);
+    uint64_t backslashes = block_backslashes(block);
+    bool suspect = false;
+    if (UNLIKELY((backslashes | scan->escaped | scan->hex_wanted) != 0)) {
+        uint64_t escaped = KERNEL(escaped_bytes)(backslashes, &scan->escaped);
+        quotes &= ~escaped;
+        suspect = KERNEL(escapes_suspect)(block, escaped, &scan->hex_wanted);
+    }
+    uint64_t in_string = bits_prefix_xor(quotes) ^ scan->in_string;
+    uint64_t outside = ~(in_string | quotes);
+    uint64_t scalars = outside & ~block_white_or_operators(block);
+    uint64_t tokens = (block_operators(block) & ~in_string) | (quotes & in_string) |
+                      (scalars & ~(scalars << 1 | scan->in_scalar));
+    uint64_t controls = block_controls(block) & in_string;
+    if (UNLIKELY(!block_ascii(block)))
+        suspect |= utf8_suspect(bytes, &scan->utf8_open);
+    else if (UNLIKELY(scan->utf8_open)) {
+        suspect = true;
+        scan->utf8_open = 0;
+    }
+    if (UNLIKELY(suspect || controls)) {
+        KERNEL(suspect)(scan, base);
+        uint64_t torn = scan->lines ? controls & block_equal(block, '\n') : 0;
+        if (torn) {
+            uint32_t end = (uint32_t)__builtin_ctzll(torn);
+            block_emit(block, tokens & ((torn & -torn) - 1), base, bytes, scan);
+            scan->positions[scan->count] = base + end;
+            scan->classes[scan->count++] = JSON_TORN;
+            scan->in_string = scan->escaped = scan->in_scalar = scan->hex_wanted = 0;
+            scan->utf8_open = 0;
+            return end + 1;
+        }
+    }
+    scan->in_string = (uint64_t)((int64_t)in_string >> 63);
+    scan->in_scalar = scalars >> 63;
+    block_emit(block, tokens, base, bytes, scan);
+    return JSON_SCAN_BLOCK;
+}
+
+/* A block at the very start, which has no bytes before it, or at the end, filled up with spaces. */
+static TARGET __attribute__((noinline)) void KERNEL(scan_edge)(struct json_scan *scan,
+                                                               const uint8_t *classes)
+{
+    char copy[8 + JSON_SCAN_BLOCK + 8] = {0};
+    uint32_t base = scan->scanned;
+    uint32_t before = base < 3 ? base : 3;
+    uint32_t left = scan->length - base;
+    memset(copy + 8, ' ', JSON_SCAN_BLOCK + 8);
+    memcpy(copy + 8 - before, scan->text + base - before,
+           before + (left < JSON_SCAN_BLOCK + 8 ? left : JSON_SCAN_BLOCK + 8));
+    uint32_t taken = KERNEL(scan_block)(scan, copy + 8, base, classes);
+    scan->scanned = taken < left ? base + taken : scan->length;
+}
+
+TARGET void KERNEL(json_scan)(struct json_scan *scan, uint32_t until)
+{
+    const uint8_t *classes = json_classes[scan->lines];
+    while (scan->scanned < 3 && scan->scanned < scan->length)
+        KERNEL(scan_edge)(scan, classes);
+    struct json_scan local = *scan; /* so that the carries live in registers */
+    uint32_t base = local.scanned;
+    while (base < until && local.length - base >= JSON_SCAN_BLOCK)
+        base += KERNEL(scan_block)(&local, local.text + base, base, classes);
+    *scan = local;
+    scan->scanned = base;
+    while (scan->scanned < scan->length && scan->scanned < until)
+        KERNEL(scan_edge)(scan, classes);
+    if (scan->scanned < scan->length || scan->ended)
+        return;
+    if (scan->utf8_open)
+        KERNEL(suspect)(scan, scan->length);
+    scan->positions[scan->count] = scan->length;
+    scan->classes[scan->count++] = scan->in_string ? JSON_TORN
+                                   : scan->lines   ? JSON_LINE_END
+                                                   : JSON_END;
+    scan->ended = true;
+}
