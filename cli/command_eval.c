@@ -20,7 +20,8 @@ static struct resolution resolve_nothing(void *context, const struct path *path)
 {
     diagnostics_error(context, path->span, "there is no record here, so \"%.*s\" has no value",
                       (int)size_min(path->names[0].length, 80), path->names[0].data);
-    return (struct resolution){.kind = RESOLVED_ABSENT, .consumed = path->count};
+    /* of any type, so that the one mistake does not make another */
+    return (struct resolution){.kind = RESOLVED_COLUMN, .consumed = path->count};
 }
 
 static uint32_t record_nothing(void *context)

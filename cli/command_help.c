@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "cli/commands.h"
+#include "cli/help_functions.h"
 #include "cli/help_reference.h"
 #include "cli/notice.h"
 
@@ -76,6 +77,7 @@ static void print_language(FILE *out)
     print_names(out, "from", registry->sources, registry->source_count);
     print_names(out, "into", registry->sinks, registry->sink_count);
     print_names(out, "formats", registry->formats, registry->format_count);
+    print_entry(out, "functions", 10, "\"leat help functions\" lists them");
 }
 
 void help_usage(FILE *out)
@@ -161,6 +163,8 @@ int command_help(const struct arguments *arguments)
         help_completion(stdout, arguments->completion);
     } else if (count == 0) {
         help_overview(stdout);
+    } else if (count == 1 && strcmp(operands[0], "functions") == 0) {
+        functions_print(stdout);
     } else {
         /* "into file", "from file", "file", "where" */
         const char *name = operands[count - 1];

@@ -129,6 +129,10 @@ static void help_lists(void)
     EXPECT_STATUS(leat, 0);
     EXPECT_OUT_PART(leat, "strict");
     process_free(&leat);
+    leat = LEAT(NULL, "help", "functions");
+    EXPECT_STATUS(leat, 0);
+    EXPECT_OUT_PART(leat, "x.substring(a[, b])");
+    process_free(&leat);
     leat = LEAT(NULL, "fmt", "--help");
     EXPECT_STATUS(leat, 0);
     EXPECT_OUT_PART(leat, "--write");
