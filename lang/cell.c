@@ -2,7 +2,7 @@
  * that owns the batch. */
 #include <string.h>
 
-#include "core/raw.h"
+#include "core/raw_scan.h"
 #include "lang/term.h"
 
 bool column_prepare(struct evaluation *evaluation, struct column *column)
@@ -18,13 +18,29 @@ bool column_prepare(struct evaluation *evaluation, struct column *column)
     return true;
 }
 
+static bool has_backslash(const char *text, uint32_t length)
+{
+    if (length < 8) {
+        for (uint32_t i = 0; i < length; i++) {
+            if (text[i] == '\\')
+                return true;
+        }
+        return false;
+    }
+    for (uint32_t i = 0; i + 8 < length; i += 8) {
+        if (word_find(word_load(text + i), '\\'))
+            return true;
+    }
+    return word_find(word_load(text + length - 8), '\\') != 0; /* overlaps what was seen */
+}
+
 /* Short ints and strings without escapes, which most cells are; anything else ABSENT. */
-static struct value decode_quickly(struct value raw)
+static inline struct value decode_quickly(struct value raw)
 {
     const char *text = raw.text;
     uint32_t length = raw.length;
     if (text[0] == '"') {
-        if (memchr(text + 1, '\\', length - 2))
+        if (has_backslash(text + 1, length - 2))
             return (struct value){0};
         return value_string(text + 1, length - 2);
     }
@@ -58,4 +74,38 @@ struct value cell_decode(struct evaluation *evaluation, struct column *column, u
     if (!value_is_hard_error(value))
         column->decoded[row] = value;
     return value;
+}
+
+bool cells_resolve(struct evaluation *evaluation, uint32_t index, const uint32_t *rows,
+                   uint32_t count, struct value *out)
+{
+    struct column *column = &evaluation->columns[index];
+    const struct value *cells = column->cells;
+    struct value *decoded = column->decoded;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t row = rows[i];
+        if (decoded && LIKELY(decoded[row].kind != VALUE_ABSENT)) {
+            out[i] = decoded[row];
+            continue;
+        }
+        struct value cell = cells ? cells[row] : (struct value){0};
+        if (cell.kind != VALUE_RAW) {
+            out[i] = cell.kind == VALUE_ABSENT ? value_null() : cell;
+            continue;
+        }
+        if (UNLIKELY(!decoded)) {
+            if (!column_prepare(evaluation, column))
+                return false;
+            decoded = column->decoded;
+        }
+        struct value value = decode_quickly(cell);
+        if (UNLIKELY(value.kind == VALUE_ABSENT)) {
+            value = cell_decode(evaluation, column, row);
+            if (value_is_hard_error(value))
+                return false;
+        }
+        decoded[row] = value;
+        out[i] = value;
+    }
+    return true;
 }

@@ -129,6 +129,9 @@ static inline struct value cell_resolved(struct evaluation *evaluation, uint32_t
         return column->decoded[row];
     return cell_decode(evaluation, column, row);
 }
+/* The cells of rows[0..count), as cell_resolved gives them; false: arena full. */
+MUST_USE bool cells_resolve(struct evaluation *evaluation, uint32_t index, const uint32_t *rows,
+                            uint32_t count, struct value *out);
 /* Makes columns[].decoded; false: arena full. */
 bool column_prepare(struct evaluation *evaluation, struct column *column);
 
