@@ -42,7 +42,10 @@ static void draw_row(const struct plan_node *node, size_t width)
     const char *text = node_text(node);
     printf("│ %s", text);
     print_repeated(" ", width - text_width(text));
-    printf(" │ %s%s\n", node->label, node->serial ? " (serial)" : "");
+    const char *note = role_is(node, "reject") ? " (rejected records)" : "";
+    if (role_is(node, "stage") && node->serial)
+        note = " (in order, one thread)";
+    printf(" │ %s%s\n", node->label, note);
 }
 
 /* Whether two neighbours are drawn in one box: stages of one fused chain. */

@@ -181,6 +181,24 @@ static void bash_completes(void)
     process_free(&bash);
 }
 
+/* Syntax only, where the shell is installed. */
+static void other_shells_take_their_scripts(void)
+{
+    static const char *const shells[] = {"zsh", "fish"};
+    for (size_t i = 0; i < 2; i++) {
+        struct process leat = LEAT(NULL, "help", "--completion", shells[i]);
+        struct process shell = {
+            .program = shells[i], .input = leat.out, .arguments = {"-n", "/dev/stdin"}};
+        process_run(&shell);
+        if (shell.status == 127)
+            suite_skip(shells[i]);
+        else
+            EXPECT_STATUS(shell, 0);
+        process_free(&leat);
+        process_free(&shell);
+    }
+}
+
 static void reference_pages(void)
 {
     const char *folder = folder_make();
@@ -196,4 +214,6 @@ SUITE(usage, {"refusals", refusals}, {"nothing to do", nothing_to_do},
       {"pipeline files refused", pipeline_files_refused}, {"problems as JSON", problems_as_json},
       {"help", help_lists}, {"version", version_is_printed},
       {"tables reach man page and completions", tables_reach_everywhere},
-      {"bash completes", bash_completes}, {"reference pages", reference_pages})
+      {"bash completes", bash_completes},
+      {"zsh and fish take their scripts", other_shells_take_their_scripts},
+      {"reference pages", reference_pages})
