@@ -54,7 +54,7 @@ static bool system_name(struct parser *parser, struct string text, struct span s
 static bool answer_env(struct parser *parser, struct string name, struct span span,
                        const struct string *otherwise, struct option_value *value)
 {
-    char *variable;
+    char *variable = NULL;
     if (!system_name(parser, name, span, &variable))
         return false;
     const char *answer = getenv(variable);
@@ -99,7 +99,7 @@ static bool read_small_file(struct parser *parser, const char *name, struct stri
 static bool answer_secret(struct parser *parser, struct string name, struct span span,
                           struct option_value *value)
 {
-    char *path;
+    char *path = NULL;
     struct string text = {NULL, 0};
     if (!system_name(parser, name, span, &path))
         return false;
