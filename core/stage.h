@@ -40,6 +40,7 @@ struct stage_context {
     struct diagnostics *diagnostics; /* errors are added here; open returns false after any */
     const struct options *options;
     uint16_t index;   /* of the stage in the plan */
+    uint64_t seed;    /* of the run (sample) */
     size_t memory;    /* bytes that a stage with state may keep: a line of the memory plan */
     struct shared_limits *shared; /* named rate limits, see stages/limit.c; plan's, zero at start */
 };

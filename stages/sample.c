@@ -29,7 +29,7 @@ static bool sample_open(struct stage_context *context, struct stage **stage)
     if (!sample)
         return false;
     double share = option_real(context->options, "share", 0);
-    sample->seed = (uint64_t)option_integer(context->options, "seed", 0);
+    sample->seed = context->seed + (uint64_t)option_integer(context->options, "seed", 0);
     sample->all = share >= 1.0;
     sample->threshold = sample->all ? 0 : (uint64_t)(share * 18446744073709551616.0);
     *stage = &sample->stage;

@@ -1,0 +1,82 @@
+/* Actors on threads: step, and park when there is nothing to do. An actor with an I/O engine parks in
+ * the engine's wait, the others on their event. */
+#include "core/clock.h"
+#include "io/engine.h"
+#include "pipeline/run_internal.h"
+
+/* No wait is for ever: a lost wake-up would be a bug, and this makes it a delay. */
+#define LONGEST_WAIT (1 * NANOSECONDS)
+
+void actor_wake(struct actor *actor)
+{
+    if (actor->run->simulated)
+        return;
+    if (!actor->engine) {
+        event_signal(actor->event);
+        return;
+    }
+    /* Pairs with the exchange in actor_park, by read-modify-writes of one variable: either this one
+     * sees `sleeping`, or the exchange comes after it, and that thread's second step sees what was
+     * pushed before this. */
+    if (atomic_fetch_add_explicit(&actor->sleeping, 0, memory_order_acq_rel))
+        io_engine_wake(actor->engine);
+}
+
+static int64_t wait_limit(const struct actor *actor)
+{
+    if (!actor->wake)
+        return LONGEST_WAIT;
+    int64_t left = actor->wake - clock_monotonic();
+    return left < 0 ? 0 : left < LONGEST_WAIT ? left : LONGEST_WAIT;
+}
+
+static void time_add(atomic_llong *where, int64_t from, int64_t to)
+{
+    atomic_fetch_add_explicit(where, to - from, memory_order_relaxed);
+}
+
+/* Parks after an idle step; returns the result of the step that ends it. */
+static enum step_result actor_park(struct actor *actor, unsigned seen)
+{
+    enum step_result result = STEP_WAIT_INPUT;
+    if (!actor->engine) {
+        event_wait(actor->event, seen, wait_limit(actor));
+        return STEP_MOVED;
+    }
+    atomic_exchange_explicit(&actor->sleeping, 1, memory_order_acq_rel);
+    result = actor->step(actor);
+    if (result == STEP_WAIT_INPUT || result == STEP_WAIT_OUTPUT) {
+        io_engine_wait(actor->engine, wait_limit(actor));
+        result = STEP_MOVED;
+    }
+    atomic_exchange_explicit(&actor->sleeping, 0, memory_order_acq_rel);
+    return result;
+}
+
+void actor_thread(void *argument)
+{
+    struct actor *actor = argument;
+    int64_t before = clock_monotonic();
+    for (;;) {
+        unsigned seen = actor->event ? event_sequence(actor->event) : 0;
+        actor->wake = 0;
+        enum step_result result = actor->step(actor);
+        if (result == STEP_MOVED)
+            continue;
+        int64_t idle = clock_monotonic();
+        time_add(&actor->busy, before, idle);
+        before = idle;
+        if (result == STEP_DONE)
+            break;
+        atomic_store_explicit(&actor->waiting, (int)result, memory_order_relaxed);
+        enum step_result after = actor_park(actor, seen);
+        before = clock_monotonic();
+        time_add(result == STEP_WAIT_INPUT ? &actor->wait_input : &actor->wait_output, idle,
+                 before);
+        atomic_store_explicit(&actor->waiting, STEP_MOVED, memory_order_relaxed);
+        if (after == STEP_DONE)
+            break;
+    }
+    actor->done = true;
+    atomic_store_explicit(&actor->waiting, STEP_DONE, memory_order_relaxed);
+}

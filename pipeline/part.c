@@ -1,0 +1,547 @@
+/* Taking a batch through the plan, part by part: locating, segments, what is left. Encoding is in
+ * part_encode.c. See part.h. */
+#include "pipeline/part.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/fault.h"
+#include "pipeline/log.h"
+#include "pipeline/part_encode.h"
+
+#define SNAPSHOTS(plan) ((plan)->stage_count + 1)
+
+bool part_open(const struct plan *plan, struct batch *batch, struct error *error)
+{
+    batch->column_count = plan->column_count;
+    batch->columns = memory_take_zeroed(plan->column_count + 1, sizeof(*batch->columns));
+    batch->counts = memory_take_zeroed(plan->stage_count + 1, sizeof(*batch->counts));
+    batch->progress = memory_take_zeroed(1, sizeof(*batch->progress));
+    struct batch_progress *progress = batch->progress;
+    if (progress) {
+        progress->saved = memory_take_zeroed(plan->stage_count + 1, sizeof(*progress->saved));
+        progress->snapshots =
+            memory_take_zeroed(SNAPSHOTS(plan), sizeof(*progress->snapshots));
+    }
+    if (!batch->columns || !batch->counts || !progress || !progress->saved ||
+        !progress->snapshots)
+        return error_set(error, ERROR_MEMORY, "no memory for the batches");
+    return true;
+}
+
+void part_close(struct batch *batch)
+{
+    free(batch->columns);
+    free(batch->counts);
+    if (batch->progress) {
+        free(batch->progress->saved);
+        free(batch->progress->snapshots);
+    }
+    free(batch->progress);
+}
+
+static void rejects_clear(struct batch *batch)
+{
+    batch->rejects = NULL;
+    batch->rejects_tail = &batch->rejects;
+    batch->reject_count = 0;
+}
+
+static void progress_clear(const struct plan *plan, struct batch *batch)
+{
+    struct batch_progress *progress = batch->progress;
+    for (uint32_t i = 0; i < plan->segment_count; i++) {
+        progress->slices[i] = (struct slice){0};
+        progress->held[i] = (struct held){0};
+    }
+    progress->encode_rows = NULL;
+    progress->encode_count = progress->encode_next = 0;
+    progress->reported = progress->boundary = 0;
+    progress->cut = false;
+    progress->sink_records = 0;
+    memset(batch->counts, 0, plan->stage_count * sizeof(*batch->counts));
+    memset(batch->columns, 0, batch->column_count * sizeof(*batch->columns));
+    memset(batch->seen, 0, sizeof(batch->seen));
+    batch->rest = NULL;
+    batch->rest_count = 0;
+    batch->rows = NULL;
+    batch->row_count = batch->record_count = 0;
+    batch->line_count = 0;
+    batch->fatal = false;
+    rejects_clear(batch);
+}
+
+void part_begin(const struct plan *plan, struct batch *batch, uint32_t source)
+{
+    progress_clear(plan, batch);
+    batch->created = false;
+    batch->segment = 0;
+    batch->part = 0;
+    batch->last_part = false;
+    batch->part_start = batch->part_end = 0;
+    batch->part_line = batch->origin.line;
+    batch->part_record = batch->origin.record;
+    batch->progress->source = source;
+    batch->progress->text_length = batch->text_length;
+    batch->progress->text_left = true;
+}
+
+void part_begin_created(const struct plan *plan, struct batch *batch)
+{
+    progress_clear(plan, batch);
+    arena_reset(&batch->arena);
+    batch->created = true;
+    batch->part = 0;
+    batch->last_part = false;
+    batch->text = batch->memory;
+    batch->text_length = batch->part_start = batch->part_end = 0;
+    batch->names = NULL;
+    batch->overlong = batch->jumbo = batch->clean = false;
+    batch->progress->text_left = false;
+    batch->progress->text_length = 0;
+    batch->origin = (struct origin){0};
+}
+
+/* A record too long for memory: its first bytes are what is left of it. */
+static void overlong_locate(struct batch *batch)
+{
+    batch->records = arena_take(&batch->arena, sizeof(*batch->records));
+    batch->member_first = arena_take(&batch->arena, 2 * sizeof(uint32_t));
+    CHECK(batch->records && batch->member_first);
+    batch->records[0] = (struct batch_record){0, batch->text_length};
+    batch->member_first[0] = batch->member_first[1] = 0;
+    batch->record_count = 1;
+    batch->row_count = 0;
+    batch->part_end = batch->text_length;
+    batch->clean = false;
+    CHECK(batch_reject(batch, 0, STAGE_SOURCE, ERROR_TOO_LONG, UINT32_MAX,
+                       "the record has %llu bytes, more than record_limit allows",
+                       (unsigned long long)batch->overlong_length));
+}
+
+/* Memory that does not hold one record's fields: the record is rejected, not the run. */
+static void full_locate(const struct plan *plan, struct batch *batch)
+{
+    const struct format *format = plan_format(plan, batch->progress->source);
+    static const struct projection nothing = {.node_count = 0};
+    arena_reset(&batch->arena);
+    rejects_clear(batch);
+    enum locate_result result = format->ops->locate(format, &nothing, batch);
+    CHECK(result == LOCATE_OK && batch->record_count > 0);
+    uint32_t count = batch->row_count;
+    batch->row_count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        CHECK(batch_reject(batch, batch->rows[i], STAGE_SOURCE, ERROR_LIMIT, UINT32_MAX,
+                           "the record needs more memory than --memory allows"));
+}
+
+/* Locates the next piece of the text. */
+static void text_locate(const struct plan *plan, struct batch *batch)
+{
+    struct batch_progress *progress = batch->progress;
+    const struct format *format = plan_format(plan, progress->source);
+    if (batch->part_end > 0) {
+        batch->part_line += batch->line_count;
+        batch->part_record += batch->record_count;
+    }
+    uint32_t from = batch->part_end;
+    uint32_t part = batch->part;
+    arena_reset(&batch->arena);
+    if (batch->jumbo)
+        batch->arena.limit = size_max(batch->arena.soft, plan->limits.jumbo_arena);
+    progress_clear(plan, batch);
+    batch->part = part;
+    batch->part_start = from;
+    batch->text_length = progress->text_length;
+    if (batch->overlong)
+        overlong_locate(batch);
+    else if (format->ops->locate(format, plan->projection, batch) == LOCATE_FULL)
+        full_locate(plan, batch);
+    CHECK(batch->part_end > from || progress->text_length == 0 || batch->overlong);
+    progress->text_left = batch->part_end < progress->text_length;
+    batch->segment = 0;
+}
+
+static void slice_open(struct batch *batch)
+{
+    batch->progress->slices[batch->segment] = (struct slice){
+        .rows = batch->rows,
+        .count = batch->row_count,
+        .mark = arena_mark(&batch->arena),
+    };
+}
+
+/* Notes which rows enter a stage. False: arena full. */
+static bool snapshot_take(const struct plan *plan, struct batch *batch, uint32_t stage)
+{
+    if (plan->last_head == UINT32_MAX || stage > plan->last_head + 1)
+        return true;
+    uint32_t *rows = arena_take(&batch->arena, (batch->row_count + 1) * sizeof(*rows));
+    if (!rows)
+        return false;
+    if (batch->row_count)
+        memcpy(rows, batch->rows, batch->row_count * sizeof(*rows));
+    batch->progress->snapshots[stage] = (struct snapshot){rows, batch->row_count};
+    return true;
+}
+
+/* One stage over the selection. False: arena full. */
+static bool stage_run(const struct plan *plan, struct evaluator *evaluator, struct batch *batch,
+                      uint32_t index, struct part_clock *clock)
+{
+    struct stage *stage = plan->stages[index].stage;
+    struct stage_count *count = &batch->counts[index];
+    uint32_t entered = batch->row_count, rejects = batch->reject_count;
+    struct error error;
+    if (!snapshot_take(plan, batch, index))
+        return false;
+    int64_t begin = clock_monotonic();
+    enum stage_result result = stage->ops->batch(stage, evaluator, batch, &error);
+    int64_t taken = clock_monotonic() - begin;
+    __atomic_fetch_add(&clock->busy[index], taken, __ATOMIC_RELAXED);
+    if (clock->slow && taken > clock->slow)
+        log_slow(plan, stage->label, batch, taken);
+    if (result == STAGE_SPLIT)
+        return false;
+    CHECK(result == STAGE_OK);
+    count->read += entered;
+    count->written += batch->row_count;
+    count->rejected += batch->reject_count - rejects;
+    return true;
+}
+
+struct attempt {
+    struct reject **tail;
+    uint32_t reject_count;
+};
+
+static void attempt_begin(const struct plan *plan, struct batch *batch, struct attempt *attempt)
+{
+    memcpy(batch->progress->saved, batch->counts, plan->stage_count * sizeof(*batch->counts));
+    *attempt = (struct attempt){batch->rejects_tail, batch->reject_count};
+}
+
+static void attempt_undo(const struct plan *plan, struct batch *batch, const struct attempt *attempt)
+{
+    memcpy(batch->counts, batch->progress->saved, plan->stage_count * sizeof(*batch->counts));
+    batch->rejects_tail = attempt->tail;
+    *batch->rejects_tail = NULL;
+    batch->reject_count = attempt->reject_count;
+}
+
+/* The stages of the segment, and the paths of partitioned sinks behind the last one. */
+static bool segment_attempt(const struct plan *plan, struct evaluator *evaluator,
+                            struct batch *batch, struct part_clock *clock)
+{
+    const struct segment *segment = &plan->segments[batch->segment];
+    for (uint32_t i = segment->first; i < segment->first + segment->count; i++)
+        if (!stage_run(plan, evaluator, batch, i, clock))
+            return false;
+    if (segment->serial != UINT32_MAX)
+        return true;
+    for (uint32_t i = 0; i < plan->sink_count; i++) {
+        const struct plan_sink *sink = &plan->sinks[i];
+        if (!moves_apply(&sink->moves, evaluator, batch, STAGE_SINK))
+            return false;
+        if (sink->path && !template_apply(sink->path, evaluator, batch,
+                                          sink->context.path_column, STAGE_SINK))
+            return false;
+    }
+    return true;
+}
+
+/* Takes as many of the slice's rows through the segment as the arena lets. */
+static void segment_run(const struct plan *plan, struct evaluator *evaluator, struct batch *batch,
+                        struct part_clock *clock)
+{
+    struct slice *slice = &batch->progress->slices[batch->segment];
+    uint32_t wanted = slice->count - slice->next;
+    struct attempt attempt;
+    attempt_begin(plan, batch, &attempt);
+    for (;;) {
+        arena_rewind(&batch->arena, slice->mark);
+        batch->rows = arena_take(&batch->arena, (wanted + 1) * sizeof(*batch->rows));
+        /* kept free for the snapshot that the serial stage behind the segment may want */
+        size_t reserve = (wanted + 16) * sizeof(*batch->rows);
+        if (batch->rows && batch->arena.limit - batch->arena.used > reserve) {
+            memcpy(batch->rows, slice->rows + slice->next, wanted * sizeof(*batch->rows));
+            batch->row_count = wanted;
+            batch->arena.limit -= reserve;
+            bool done = segment_attempt(plan, evaluator, batch, clock);
+            batch->arena.limit += reserve;
+            if (done)
+                break;
+        }
+        attempt_undo(plan, batch, &attempt);
+        if (wanted <= 1) {
+            /* not even one record: it is the record's fault */
+            uint32_t row = slice->rows[slice->next];
+            arena_rewind(&batch->arena, slice->mark);
+            batch->rows = slice->rows;
+            batch->row_count = 0;
+            CHECK(wanted == 0 ||
+                  batch_reject(batch, row, (uint16_t)plan->segments[batch->segment].first,
+                               ERROR_LIMIT, UINT32_MAX,
+                               "the record needs more memory than --memory allows"));
+            break;
+        }
+        wanted = (wanted + 1) / 2;
+    }
+    slice->next += wanted;
+    if (plan->segments[batch->segment].serial != UINT32_MAX)
+        return;
+    batch->progress->encode_rows = batch->rows;
+    batch->progress->encode_count = batch->row_count;
+    batch->progress->encode_next = 0;
+}
+
+/* The first record that is still on its way in this batch behind what the part holds. */
+static uint32_t next_pending(const struct plan *plan, const struct batch *batch)
+{
+    const struct batch_progress *progress = batch->progress;
+    if (progress->encode_next < progress->encode_count)
+        return progress->encode_rows[progress->encode_next];
+    for (uint32_t i = plan->segment_count; i-- > 0;) {
+        const struct slice *slice = &progress->slices[i];
+        if (progress->held[i].count)
+            return progress->held[i].rows[0];
+        if (slice->next < slice->count)
+            return slice->rows[slice->next];
+    }
+    return batch->record_count;
+}
+
+static bool rows_pending(const struct batch *batch, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++)
+        if (batch->progress->held[i].count ||
+            batch->progress->slices[i].next < batch->progress->slices[i].count)
+            return true;
+    return false;
+}
+
+bool part_upstream_done(const struct batch *batch, uint32_t segment)
+{
+    return !batch->progress->text_left && !rows_pending(batch, 0, segment + 1) &&
+           batch->progress->held[segment].count == 0;
+}
+
+/* What a delivered part accounts for, and whether anything is left after it. */
+static void part_bound(const struct plan *plan, struct batch *batch)
+{
+    struct batch_progress *progress = batch->progress;
+    if (!progress->cut)
+        progress->boundary = next_pending(plan, batch);
+    batch->last_part = !progress->text_left && !rows_pending(batch, 0, plan->segment_count) &&
+                       progress->encode_next == progress->encode_count;
+}
+
+bool part_resumes_serial(const struct plan *plan, struct batch *batch, uint32_t *serial)
+{
+    struct batch_progress *progress = batch->progress;
+    memset(batch->counts, 0, plan->stage_count * sizeof(*batch->counts));
+    batch->part++;
+    progress->sink_records = 0;
+    if (progress->encode_next < progress->encode_count)
+        return false;
+    for (uint32_t i = plan->segment_count; i-- > 0;) {
+        if (progress->held[i].count) {
+            batch->rows = progress->held[i].rows;
+            batch->row_count = progress->held[i].count;
+            progress->held[i] = (struct held){0};
+            batch->segment = i;
+            *serial = i;
+            return true;
+        }
+        if (progress->slices[i].next < progress->slices[i].count)
+            return false;
+    }
+    return false;
+}
+
+enum part_result part_run(const struct plan *plan, struct evaluator *evaluator,
+                          struct batch *batch, struct part_clock *clock)
+{
+    struct batch_progress *progress = batch->progress;
+    bool encoding = progress->encode_next < progress->encode_count;
+    if (!encoding) {
+        /* after a serial stage: its rows enter the next segment; else whatever slice is left */
+        bool fresh = batch->rows && progress->slices[batch->segment].rows == NULL &&
+                     batch->segment > 0;
+        uint32_t i = plan->segment_count;
+        while (!fresh && i-- > 0)
+            if (progress->slices[i].next < progress->slices[i].count)
+                break;
+        if (fresh) {
+            slice_open(batch);
+        } else if (i < plan->segment_count) {
+            batch->segment = i;
+            for (uint32_t deeper = i + 1; deeper < plan->segment_count; deeper++)
+                progress->slices[deeper] = (struct slice){0};
+        } else {
+            CHECK(progress->text_left);
+            int64_t begin = clock_monotonic();
+            text_locate(plan, batch);
+            int64_t taken = clock_monotonic() - begin;
+            __atomic_fetch_add(&clock->busy[plan->stage_count], taken, __ATOMIC_RELAXED);
+            if (clock->slow && taken > clock->slow)
+                log_slow(plan, "source", batch, taken);
+            slice_open(batch);
+        }
+        segment_run(plan, evaluator, batch, clock);
+        if (plan->segments[batch->segment].serial != UINT32_MAX)
+            return PART_SERIAL;
+    }
+    batch->segment = plan->segment_count - 1;
+    int64_t begin = clock_monotonic();
+    part_encode(plan, evaluator, batch);
+    int64_t taken = clock_monotonic() - begin;
+    __atomic_fetch_add(&clock->busy[plan->stage_count + 1], taken, __ATOMIC_RELAXED);
+    if (clock->slow && taken > clock->slow)
+        log_slow(plan, "encode", batch, taken);
+    part_bound(plan, batch);
+    return PART_DELIVER;
+}
+
+void part_serial_enter(const struct plan *plan, struct batch *batch)
+{
+    uint32_t index = plan->segments[batch->segment].serial;
+    CHECK(index != UINT32_MAX);
+    batch->rest = NULL;
+    batch->rest_count = 0;
+    CHECK(snapshot_take(plan, batch, index));
+    batch->counts[index].read += batch->row_count;
+}
+
+/* Rows of a snapshot below the boundary. */
+static uint32_t snapshot_below(const struct snapshot *snapshot, uint32_t boundary)
+{
+    uint32_t low = 0, high = snapshot->count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (snapshot->rows[middle] < boundary)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static uint32_t rejects_below(const struct batch *batch, uint32_t stage, uint32_t boundary)
+{
+    uint32_t count = 0;
+    for (const struct reject *reject = batch->rejects; reject; reject = reject->next)
+        count += reject->stage == stage && reject->record < boundary;
+    return count;
+}
+
+/* `head` ended the run inside this part: the counts are worked out again as if the records behind
+ * the last one wanted had never been read. */
+static void counts_cut(const struct plan *plan, struct batch *batch, uint32_t head,
+                       uint32_t boundary)
+{
+    struct batch_progress *progress = batch->progress;
+    for (uint32_t i = 0; i <= head; i++) {
+        struct stage_count *count = &batch->counts[i];
+        if (count->created)
+            count->created = boundary;
+        if (!progress->snapshots[i].rows || count->read == 0)
+            continue;
+        count->read = snapshot_below(&progress->snapshots[i], boundary);
+        count->written = i == head ? batch->row_count
+                                   : snapshot_below(&progress->snapshots[i + 1], boundary);
+        count->rejected = rejects_below(batch, i, boundary);
+        count->filtered = count->read - count->written - count->rejected;
+        if (count->mismatched > count->filtered)
+            count->mismatched = count->filtered;
+    }
+    struct reject **link = &batch->rejects;
+    batch->reject_count = 0;
+    while (*link) {
+        if ((*link)->record >= boundary) {
+            *link = (*link)->next;
+            continue;
+        }
+        batch->reject_count++;
+        link = &(*link)->next;
+    }
+    batch->rejects_tail = link;
+    progress->boundary = boundary;
+    progress->cut = true;
+    progress->text_left = false;
+    for (uint32_t i = 0; i < plan->segment_count; i++) {
+        progress->slices[i].next = progress->slices[i].count;
+        progress->held[i] = (struct held){0};
+    }
+}
+
+void part_serial_leave(const struct plan *plan, struct batch *batch, bool stop)
+{
+    struct batch_progress *progress = batch->progress;
+    uint32_t index = plan->segments[batch->segment].serial;
+    struct stage_count *count = &batch->counts[index];
+    if (batch->rest_count) {
+        progress->held[batch->segment] = (struct held){batch->rest, batch->rest_count};
+        count->read -= batch->rest_count;
+        batch->rest = NULL;
+        batch->rest_count = 0;
+    }
+    count->written += batch->row_count;
+    if (stop)
+        counts_cut(plan, batch, index,
+                   batch->row_count ? batch->rows[batch->row_count - 1] + 1 : 0);
+    for (uint32_t i = batch->segment + 1; i < plan->segment_count; i++)
+        progress->slices[i] = (struct slice){0};
+    batch->segment++;
+    if (!batch->rows) /* none were located: an empty selection is one all the same */
+        batch->rows = (uint32_t *)batch->arena.base;
+}
+
+/* Sorted by record, kept in order otherwise: merge sort of a list. */
+static struct reject *rejects_sort(struct reject *list)
+{
+    if (!list || !list->next)
+        return list;
+    struct reject *slow = list;
+    for (struct reject *fast = list->next; fast && fast->next; fast = fast->next->next)
+        slow = slow->next;
+    struct reject *second = slow->next;
+    slow->next = NULL;
+    struct reject *first = rejects_sort(list), *merged = NULL, **tail = &merged;
+    second = rejects_sort(second);
+    while (first && second) {
+        struct reject **smaller = second->record < first->record ? &second : &first;
+        *tail = *smaller;
+        tail = &(*smaller)->next;
+        *smaller = *tail;
+    }
+    *tail = first ? first : second;
+    return merged;
+}
+
+struct reject *part_take_rejects(struct batch *batch)
+{
+    struct reject *sorted = rejects_sort(batch->rejects);
+    struct reject **link = &sorted;
+    uint32_t taken = 0;
+    while (*link && (*link)->record < batch->progress->boundary) {
+        link = &(*link)->next;
+        taken++;
+    }
+    batch->rejects = *link;
+    *link = NULL;
+    batch->reject_count -= taken;
+    batch->rejects_tail = &batch->rejects;
+    while (*batch->rejects_tail)
+        batch->rejects_tail = &(*batch->rejects_tail)->next;
+    return sorted;
+}
+
+uint32_t part_take_records(struct batch *batch)
+{
+    struct batch_progress *progress = batch->progress;
+    uint32_t records = progress->boundary - progress->reported;
+    progress->reported = progress->boundary;
+    return records;
+}

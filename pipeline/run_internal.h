@@ -1,0 +1,209 @@
+/* The running pipeline: actors, queues, the pool, settling. Shared by the run_*.c files and the
+ * simulator; nobody else includes it.
+ *
+ * Every actor is a bounded, non-blocking step. A thread is "step; park when idle"; the simulator
+ * calls the same steps in a seeded order. */
+#ifndef LEAT_PIPELINE_RUN_INTERNAL_H
+#define LEAT_PIPELINE_RUN_INTERNAL_H
+
+#include "core/thread.h"
+#include "pipeline/part.h"
+#include "pipeline/plan.h"
+#include "pipeline/ring.h"
+
+#define RUN_MAX_ERRORS 16
+#define RUN_MAX_CAUSES 64
+
+enum step_result {
+    STEP_MOVED,       /* did something: call again */
+    STEP_WAIT_INPUT,  /* nothing to do until somebody hands it something */
+    STEP_WAIT_OUTPUT, /* nothing to do until somebody makes room */
+    STEP_DONE,        /* will never do anything again */
+};
+
+struct actor {
+    const char *name;  /* "source", "worker 1", "head", "file out.csv" */
+    char name_store[64];
+    enum step_result (*step)(struct actor *actor);
+    struct run *run;
+    struct thread thread;
+    struct event *event;       /* parks here … */
+    struct io_engine *engine;  /* … or in the engine's wait where it has one */
+    atomic_int sleeping;       /* of actors with an engine: acq_rel, see actor_wake */
+    int64_t wake;              /* own: monotonic time to step again at the latest, or 0 */
+    bool done;                 /* own thread; the simulator's */
+    /* where its time went, nanoseconds; written by its thread, read by reports: relaxed */
+    atomic_llong busy, wait_input, wait_output;
+    atomic_int waiting;        /* enum step_result of its last idle step; relaxed */
+};
+
+struct source_actor {
+    struct actor actor;
+    uint32_t current;      /* index of the plan's source */
+    struct batch *spare;   /* taken from the pool, not yet offered */
+    uint64_t next_seq;
+    bool told;             /* the current source was told to stop */
+    bool ended;
+};
+
+struct worker_actor {
+    struct actor actor;
+    struct evaluator *evaluator;
+    struct part_clock clock;
+};
+
+struct serial_actor {
+    struct actor actor;
+    struct evaluator *evaluator;
+    uint32_t segment;       /* it stands behind this one */
+    struct ordered inlet;
+    struct ring resume;     /* held rows that come again */
+    uint64_t next_seq;
+    struct batch *waiting;  /* the stage wants it again later */
+    struct batch *held;     /* its seq: the part in progress is being delivered */
+    bool stopped;           /* STAGE_STOP */
+    bool finished;
+    uint64_t created;       /* batches made by finish */
+    struct part_clock clock;
+};
+
+enum sink_phase { SINK_FLOWS, SINK_DRAINED, SINK_COMMITTED, SINK_ENDED };
+
+struct sink_actor {
+    struct actor actor;
+    uint32_t index;
+    struct plan_sink *sink;
+    struct ordered ordered; /* order input */
+    struct ring ring;       /* order none; and the rejects' */
+    struct batch *next;     /* taken from the inlet, not yet accepted by the sink */
+    uint64_t next_seq;
+    uint64_t seqs;          /* last parts that came back from the sink */
+    uint32_t offered;       /* batches the sink holds */
+    bool started;
+    bool closed;            /* its reader went away, or it failed: what comes is let go */
+    bool fatal_seen;        /* delivered the part with the reject that ends the run */
+    enum sink_phase phase;
+    int64_t moved;          /* when it last took or gave; monotonic; relaxed atomic */
+};
+
+/* How far the run is as a whole; grows only. seq_cst. */
+enum run_phase { RUN_FLOWS, RUN_COMMITS, RUN_PUBLISHES, RUN_ABORTS, RUN_OVER };
+
+struct run {
+    struct plan *plan;
+    struct batch *batches;
+    uint32_t batch_count;
+    pthread_mutex_t pool_lock; /* guards pool, jumbo_holder */
+    struct batch *pool;        /* last in, first out: what is warm is used first */
+    bool jumbo_taken;
+
+    struct source_actor source;
+    struct worker_actor *workers;
+    struct serial_actor *serials; /* by segment; segment_count - 1 */
+    struct sink_actor *sinks;     /* by output */
+    struct sink_actor rejects;
+    struct event worker_event;
+    struct event serial_events[PLAN_MAX_SEGMENTS];
+    struct ring inlets[PLAN_MAX_SEGMENTS];
+    struct ring resume;           /* delivered parts whose batch goes on with a worker */
+    /* One behind the last seq at the inlet of segment i (and of the sinks, at segment_count);
+     * UINT64_MAX while unknown. Release by the actor before it, acquire by the one behind. */
+    atomic_ullong ends[PLAN_MAX_SEGMENTS + 1];
+
+    pthread_mutex_t settle_lock; /* guards all down to `phase` */
+    struct ordered settled;
+    uint64_t next_settle;
+    struct run_totals totals;
+    struct stage_count *counts;  /* by stage */
+    uint64_t sink_written;
+    uint64_t *seen;              /* 4 words */
+    bool fatal;                  /* the first reject in input order was reported */
+    struct commit_record record; /* what a commit would cover now */
+    struct run_cause causes[RUN_MAX_CAUSES];
+    uint32_t cause_count;
+    struct run_cause mismatches[RUN_MAX_CAUSES];
+    uint32_t mismatch_count;
+    uint64_t rejects_written;
+
+    atomic_int phase;            /* enum run_phase */
+    atomic_uint arrivals;        /* sinks that have still to reach the next phase; acq_rel */
+    atomic_int stop_signal;      /* 0: none; relaxed, set by signal handlers */
+    atomic_int stop_count;
+    atomic_bool source_stop;     /* no more input is wanted (head, failure, signal) */
+    atomic_bool discard;         /* let everything go: the run failed or was aborted */
+    atomic_bool interrupted;     /* a finite input was not read to its end because of a signal */
+    atomic_bool quiet_end;       /* stdout was closed */
+    atomic_ullong moves;         /* anything that moved; for stalls; relaxed */
+    struct event over;           /* signalled when the run is over */
+
+    pthread_mutex_t error_lock;  /* guards errors */
+    struct error errors[RUN_MAX_ERRORS];
+    uint32_t error_count;
+
+    int64_t *busy;               /* by stage, + locate, + encode; atomic adds */
+    int64_t begin;
+    int64_t end;                 /* 0 while it runs; relaxed atomic */
+    bool keep_parts;             /* set before RUN_ABORTS: exit status 3 under `fail when` */
+    bool simulated;
+    int exit_status;
+    struct { char name[128]; char hint[128]; } never_seen[16];
+    uint32_t never_seen_count;
+    uint64_t stall_moves;
+    int64_t stall_since;
+    bool stall_said;
+};
+
+/* run.c */
+#define RUN_MAX_ACTORS (256 + PLAN_MAX_SEGMENTS + BATCH_MAX_SINKS + 2)
+/* Everything but the threads; the simulator steps the actors itself. Closed by run_close. */
+struct run *run_open(struct plan *plan, bool simulated, struct error *error);
+/* All actors of the run; `actors` has room for RUN_MAX_ACTORS. */
+uint32_t run_actors(struct run *run, struct actor **actors);
+
+/* actor.c */
+void actor_wake(struct actor *actor);
+void actor_thread(void *actor);
+
+/* run_pool.c */
+MUST_USE bool pool_open(struct run *run, struct error *error);
+void pool_close(struct run *run);
+struct batch *pool_take(struct run *run);
+/* Gives a batch back for good: its permit, its memory above the ordinary. Wakes who waits. */
+void pool_return(struct run *run, struct batch *batch);
+/* source_context.jumbo_take; context is the run. */
+bool pool_jumbo_take(void *run);
+
+/* run_flow.c: source, workers, serial stages */
+enum step_result source_step(struct actor *actor);
+enum step_result worker_step(struct actor *actor);
+enum step_result serial_step(struct actor *actor);
+void workers_wake(struct run *run);
+void serials_wake(struct run *run);
+void sinks_wake(struct run *run);
+
+/* run_sink.c */
+enum step_result sink_step(struct actor *actor);
+enum step_result reject_step(struct actor *actor);
+/* Hands a finished part to every sink. */
+void sinks_deliver(struct run *run, struct batch *batch);
+
+/* run_settle.c */
+/* The last sink gave the part back: accounts for it in the order of seq and sends the batch on. */
+void part_settle(struct run *run, struct batch *batch);
+/* The part needs nothing more: the rest of its batch, or the pool. */
+void part_finished(struct run *run, struct batch *batch);
+/* An actor failed: records the error; the first one stops the others in order. */
+void run_fail(struct run *run, const struct error *error);
+void cause_count(struct run_cause *causes, uint32_t *count, const char *stage,
+                 enum error_code code, const char *text, uint64_t times);
+/* Every sink has drained (or committed): decides what comes next. */
+void run_arrive(struct run *run);
+
+/* run_rejects.c */
+/* Encodes rejects of the batch into outputs[0].buffer from *next on; false: the buffer is full. */
+bool rejects_encode(struct run *run, struct batch *batch, struct reject **next);
+void reject_place(const struct run *run, const struct batch *batch, const struct reject *reject,
+                  char *text, size_t size);
+const char *reject_stage(const struct run *run, const struct reject *reject);
+
+#endif

@@ -1,0 +1,239 @@
+/* Settling: every part is accounted for exactly once, in the order of seq; then its batch goes on or
+ * back to the pool. Here the ledger is kept, the first reject stops a run that bears none, and the
+ * phases at the end of a run change. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "pipeline/run_internal.h"
+
+void cause_count(struct run_cause *causes, uint32_t *count, const char *stage,
+                 enum error_code code, const char *text, uint64_t times)
+{
+    for (uint32_t i = 0; i < *count; i++) {
+        if (causes[i].code == code && strcmp(causes[i].stage, stage) == 0) {
+            causes[i].count += times;
+            return;
+        }
+    }
+    if (*count == RUN_MAX_CAUSES)
+        return;
+    struct run_cause *cause = &causes[(*count)++];
+    *cause = (struct run_cause){.stage = stage, .code = code, .count = times};
+    snprintf(cause->text, sizeof(cause->text), "%s", text);
+}
+
+void run_fail(struct run *run, const struct error *error)
+{
+    CHECK(pthread_mutex_lock(&run->error_lock) == 0);
+    bool known = false;
+    for (uint32_t i = 0; i < run->error_count; i++)
+        known |= run->errors[i].code == error->code &&
+                 strcmp(run->errors[i].text, error->text) == 0;
+    if (!known && run->error_count < RUN_MAX_ERRORS)
+        run->errors[run->error_count++] = *error;
+    CHECK(pthread_mutex_unlock(&run->error_lock) == 0);
+    atomic_store_explicit(&run->source_stop, true, memory_order_release);
+    actor_wake(&run->source.actor);
+}
+
+static bool run_failed(struct run *run)
+{
+    CHECK(pthread_mutex_lock(&run->error_lock) == 0);
+    bool failed = run->error_count > 0;
+    CHECK(pthread_mutex_unlock(&run->error_lock) == 0);
+    return failed;
+}
+
+/* Nothing more is wanted of anybody. */
+static void let_go(struct run *run)
+{
+    atomic_store_explicit(&run->discard, true, memory_order_release);
+    actor_wake(&run->source.actor);
+    workers_wake(run);
+    serials_wake(run);
+    sinks_wake(run);
+}
+
+/* The first reject in input order, where the run bears none. */
+static void settle_fatal(struct run *run, const struct batch *batch, const struct reject *reject)
+{
+    char place[320];
+    struct error error;
+    run->fatal = true;
+    reject_place(run, batch, reject, place, sizeof(place));
+    error_set(&error, reject->code, "%s: %s: %.*s", place, reject_stage(run, reject),
+              (int)reject->text_length, reject->text ? reject->text : "");
+    run_fail(run, &error);
+    let_go(run);
+}
+
+static void settle_rejects(struct run *run, struct batch *batch)
+{
+    for (const struct reject *reject = batch->progress->taken_rejects; reject;
+         reject = reject->next) {
+        char text[240];
+        snprintf(text, sizeof(text), "%.*s", (int)reject->text_length,
+                 reject->text ? reject->text : "");
+        cause_count(run->causes, &run->cause_count, reject_stage(run, reject), reject->code, text,
+                    1);
+        run->totals.rejected++;
+    }
+    if (batch->progress->taken_rejects && !run->plan->has_rejects && !run->fatal)
+        settle_fatal(run, batch, batch->progress->taken_rejects);
+}
+
+static void settle_account(struct run *run, struct batch *batch)
+{
+    struct plan *plan = run->plan;
+    struct run_totals *totals = &run->totals;
+    uint64_t refused = batch->reject_count - batch->progress->delivered_rejects;
+    uint32_t records = part_take_records(batch);
+    batch->progress->taken_rejects = part_take_rejects(batch);
+    if (run->fatal)
+        return;
+    if (!batch->created)
+        totals->read += records;
+    CHECK(refused <= batch->progress->sink_records);
+    totals->written += batch->progress->sink_records - refused;
+    for (uint32_t i = 0; i < plan->stage_count; i++) {
+        const struct stage_count *count = &batch->counts[i];
+        struct stage_count *sum = &run->counts[i];
+        sum->read += count->read;
+        sum->written += count->written;
+        sum->filtered += count->filtered;
+        sum->absorbed += count->absorbed;
+        sum->rejected += count->rejected;
+        sum->created += count->created;
+        sum->mismatched += count->mismatched;
+        totals->filtered += count->filtered;
+        totals->absorbed += count->absorbed;
+        totals->created += count->created;
+    }
+    for (int i = 0; i < 4; i++)
+        run->seen[i] |= batch->seen[i];
+    settle_rejects(run, batch);
+    if (batch->last_part && !batch->created) {
+        run->record.seq = batch->seq + 1;
+        run->record.position = (struct position){.input = batch->origin.input,
+                                                 .offset = batch->content_end,
+                                                 .line = batch->line_end};
+    }
+}
+
+void part_finished(struct run *run, struct batch *batch)
+{
+    uint32_t segment;
+    if (batch->last_part || atomic_load_explicit(&run->discard, memory_order_acquire)) {
+        pool_return(run, batch);
+        return;
+    }
+    if (part_resumes_serial(run->plan, batch, &segment)) {
+        CHECK(ring_push(&run->serials[segment].resume, batch));
+        actor_wake(&run->serials[segment].actor);
+        return;
+    }
+    CHECK(ring_push(&run->resume, batch));
+    workers_wake(run);
+}
+
+void part_settle(struct run *run, struct batch *batch)
+{
+    CHECK(pthread_mutex_lock(&run->settle_lock) == 0);
+    ordered_put(&run->settled, batch);
+    while ((batch = ordered_take(&run->settled, run->next_settle)) != NULL) {
+        run->next_settle += batch->last_part;
+        settle_account(run, batch);
+        if (batch->progress->taken_rejects && run->plan->has_rejects) {
+            CHECK(ring_push(&run->rejects.ring, batch));
+            actor_wake(&run->rejects.actor);
+        } else {
+            batch->progress->taken_rejects = NULL;
+            part_finished(run, batch);
+        }
+    }
+    CHECK(pthread_mutex_unlock(&run->settle_lock) == 0);
+}
+
+/* How the run has gone, once everything was settled. */
+static bool over_the_limit(const struct run *run)
+{
+    const struct plan *plan = run->plan;
+    if (plan->fail_is_share)
+        return (double)run->totals.rejected > plan->fail_share * (double)run->totals.read;
+    return run->totals.rejected > plan->fail_count;
+}
+
+static void check_balance(struct run *run)
+{
+    const struct run_totals *totals = &run->totals;
+    struct error error;
+    uint64_t in = totals->read + totals->created;
+    uint64_t out =
+        totals->written + totals->filtered + totals->absorbed + totals->rejected;
+    if (in == out)
+        return;
+    error_set(&error, ERROR_LEDGER,
+              "the ledger does not balance: %llu read + %llu created, but %llu written + %llu "
+              "filtered + %llu absorbed + %llu rejected",
+              (unsigned long long)totals->read, (unsigned long long)totals->created,
+              (unsigned long long)totals->written, (unsigned long long)totals->filtered,
+              (unsigned long long)totals->absorbed, (unsigned long long)totals->rejected);
+    run_fail(run, &error);
+}
+
+static int exit_status(struct run *run)
+{
+    int signal_number = atomic_load_explicit(&run->stop_signal, memory_order_relaxed);
+    if (atomic_load_explicit(&run->interrupted, memory_order_acquire))
+        return RUN_STOPPED + signal_number;
+    if (run_failed(run))
+        return RUN_FAILED;
+    if (atomic_load_explicit(&run->quiet_end, memory_order_acquire))
+        return RUN_DONE;
+    return over_the_limit(run) ? RUN_REJECTED : RUN_DONE;
+}
+
+/* All sinks have drained: publish or abort? */
+static enum run_phase verdict(struct run *run)
+{
+    bool discard = atomic_load_explicit(&run->discard, memory_order_acquire);
+    if (!discard && !run_failed(run)) {
+        CHECK(pthread_mutex_lock(&run->settle_lock) == 0);
+        check_balance(run);
+        CHECK(pthread_mutex_unlock(&run->settle_lock) == 0);
+    }
+    if (discard || run_failed(run) ||
+        atomic_load_explicit(&run->interrupted, memory_order_acquire))
+        return RUN_ABORTS;
+    if (run->plan->has_fail_when && over_the_limit(run)) {
+        run->keep_parts = true;
+        return RUN_ABORTS;
+    }
+    return RUN_COMMITS;
+}
+
+void run_arrive(struct run *run)
+{
+    if (atomic_fetch_sub_explicit(&run->arrivals, 1, memory_order_acq_rel) != 1)
+        return;
+    enum run_phase phase = (enum run_phase)atomic_load_explicit(&run->phase, memory_order_seq_cst);
+    enum run_phase next = RUN_OVER;
+    if (phase == RUN_FLOWS)
+        next = verdict(run);
+    else if (phase == RUN_COMMITS)
+        next = run_failed(run) ? RUN_ABORTS : RUN_PUBLISHES;
+    run->record.final = next == RUN_COMMITS;
+    atomic_store_explicit(&run->arrivals, run->plan->sink_count + run->plan->has_rejects,
+                          memory_order_release);
+    if (next == RUN_OVER) {
+        run->exit_status = exit_status(run);
+        __atomic_store_n(&run->end, clock_monotonic(), __ATOMIC_RELEASE);
+    }
+    atomic_store_explicit(&run->phase, (int)next, memory_order_seq_cst);
+    sinks_wake(run);
+    workers_wake(run);
+    serials_wake(run);
+    if (next == RUN_OVER && !run->simulated)
+        event_signal(&run->over);
+}

@@ -1,0 +1,363 @@
+/* Sinks: delivering parts, taking them back, and the phases at the end of a run: drain, commit,
+ * publish or abort. Each sink's actor calls its sink; phases change when the last one has arrived. */
+#include "core/clock.h"
+#include "pipeline/run_internal.h"
+
+static bool discarding(const struct run *run)
+{
+    return atomic_load_explicit(&run->discard, memory_order_acquire);
+}
+
+/* Sinks that may refuse rows write to the batch's rejects, so they have it one after another. */
+static bool refuses(const struct sink_actor *sink)
+{
+    return (sink->sink->sink->ops->traits & SINK_TRANSACTIONAL) != 0;
+}
+
+static void inlet_put(struct sink_actor *sink, struct batch *batch)
+{
+    if (sink->actor.run->plan->settings.ordered)
+        ordered_put(&sink->ordered, batch);
+    else
+        CHECK(ring_push(&sink->ring, batch));
+    actor_wake(&sink->actor);
+}
+
+static struct sink_actor *next_refusing(struct run *run, uint32_t from)
+{
+    for (uint32_t i = from; i < run->plan->sink_count; i++)
+        if (refuses(&run->sinks[i]))
+            return &run->sinks[i];
+    return NULL;
+}
+
+void sinks_deliver(struct run *run, struct batch *batch)
+{
+    struct sink_actor *chain = next_refusing(run, 0);
+    uint32_t holders = chain ? 1 : 0;
+    for (uint32_t i = 0; i < run->plan->sink_count; i++)
+        holders += !refuses(&run->sinks[i]);
+    batch->progress->delivered_rejects = batch->reject_count;
+    __atomic_store_n(&batch->sinks_left, holders, __ATOMIC_RELAXED); /* the queues release it */
+    for (uint32_t i = 0; i < run->plan->sink_count; i++)
+        if (!refuses(&run->sinks[i]))
+            inlet_put(&run->sinks[i], batch);
+    if (chain)
+        inlet_put(chain, batch);
+}
+
+static void sink_moved(struct sink_actor *sink)
+{
+    __atomic_store_n(&sink->moved, clock_monotonic(), __ATOMIC_RELAXED);
+    atomic_fetch_add_explicit(&sink->actor.run->moves, 1, memory_order_relaxed);
+}
+
+/* This sink needs the part no more. */
+static void sink_release(struct sink_actor *sink, struct batch *batch)
+{
+    struct run *run = sink->actor.run;
+    sink->seqs += batch->last_part;
+    sink->fatal_seen |= batch->fatal;
+    sink_moved(sink);
+    struct sink_actor *next = refuses(sink) ? next_refusing(run, sink->index + 1) : NULL;
+    if (next) {
+        inlet_put(next, batch);
+        return;
+    }
+    if (__atomic_sub_fetch(&batch->sinks_left, 1, __ATOMIC_ACQ_REL) == 0)
+        part_settle(run, batch);
+}
+
+static struct batch *inlet_take(struct sink_actor *sink)
+{
+    if (!sink->actor.run->plan->settings.ordered)
+        return ring_pop(&sink->ring);
+    struct batch *batch = ordered_take(&sink->ordered, sink->next_seq);
+    if (batch) {
+        sink->next_seq += batch->last_part;
+        sink->fatal_seen |= batch->fatal; /* what comes behind it is not taken any more */
+    }
+    return batch;
+}
+
+static void sink_failed(struct sink_actor *sink, struct error *error)
+{
+    struct run *run = sink->actor.run;
+    if (!discarding(run)) {
+        error_add_context(error, "%s", sink->actor.name);
+        run_fail(run, error);
+    }
+    sink->closed = true;
+    atomic_store_explicit(&run->discard, true, memory_order_release);
+    sinks_wake(run);
+    workers_wake(run);
+    serials_wake(run);
+}
+
+static bool sink_start(struct sink_actor *sink)
+{
+    struct error error;
+    if (sink->started)
+        return true;
+    enum sink_result result = sink->sink->sink->ops->start(sink->sink->sink, &error);
+    sink->started = true;
+    if (result == SINK_FAIL)
+        sink_failed(sink, &error);
+    return result != SINK_FAIL;
+}
+
+/* The reader went away: with nobody else to write for, the run ends where it stands. */
+static void sink_reader_gone(struct sink_actor *sink)
+{
+    struct run *run = sink->actor.run;
+    sink->closed = true;
+    if (run->plan->sink_count > 1)
+        return;
+    atomic_store_explicit(&run->quiet_end, true, memory_order_release);
+    atomic_store_explicit(&run->source_stop, true, memory_order_release);
+    atomic_store_explicit(&run->discard, true, memory_order_release);
+    actor_wake(&run->source.actor);
+    workers_wake(run);
+    serials_wake(run);
+}
+
+/* Batches that the sink still holds come back: it was closed or the run is let go. */
+static void sink_reclaim(struct sink_actor *sink)
+{
+    struct batch *batch;
+    if (!sink->sink->sink->ops->reclaim)
+        return;
+    while ((batch = sink->sink->sink->ops->reclaim(sink->sink->sink)) != NULL) {
+        CHECK(sink->offered > 0);
+        sink->offered--;
+        sink_release(sink, batch);
+    }
+}
+
+/* Feeds the sink. True: something moved. */
+static bool sink_feed(struct sink_actor *sink)
+{
+    struct sink *target = sink->sink->sink;
+    bool progress = false;
+    for (;;) {
+        bool last = sink->fatal_seen;
+        if (!sink->next && !last)
+            sink->next = inlet_take(sink);
+        if (!sink->next)
+            return progress;
+        struct batch *batch = sink->next;
+        const struct batch_output *output = &batch->outputs[sink->index];
+        bool empty = !output->borrowed && output->buffer.length == 0;
+        if (sink->closed || empty || output->records == 0) {
+            sink->next = NULL;
+            sink_release(sink, batch);
+            progress = true;
+            continue;
+        }
+        if (!sink_start(sink) || !target->ops->offer(target, batch))
+            return progress;
+        sink->next = NULL;
+        sink->offered++;
+        sink_moved(sink);
+        progress = true;
+    }
+}
+
+static bool sink_collect(struct sink_actor *sink)
+{
+    struct sink *target = sink->sink->sink;
+    struct batch *batch = NULL;
+    struct error error;
+    if (!sink->started || sink->closed || sink->offered == 0)
+        return false;
+    switch (target->ops->take(target, &batch, &error)) {
+    case SINK_OK:
+        CHECK(batch && sink->offered > 0);
+        sink->offered--;
+        sink_release(sink, batch);
+        return true;
+    case SINK_WAIT:
+        return false;
+    case SINK_CLOSED:
+        sink_reader_gone(sink);
+        sink_reclaim(sink);
+        return true;
+    case SINK_FAIL:
+        sink_failed(sink, &error);
+        return true;
+    }
+    return false;
+}
+
+static bool sink_drained(struct sink_actor *sink)
+{
+    struct run *run = sink->actor.run;
+    uint64_t end =
+        atomic_load_explicit(&run->ends[run->plan->segment_count - 1], memory_order_acquire);
+    if (sink->next || sink->offered)
+        return false;
+    return (run->plan->settings.ordered ? sink->next_seq : sink->seqs) == end;
+}
+
+static enum run_phase run_phase_now(struct run *run)
+{
+    return (enum run_phase)atomic_load_explicit(&run->phase, memory_order_seq_cst);
+}
+
+static void sink_abort(struct sink_actor *sink)
+{
+    struct run *run = sink->actor.run;
+    if (sink->started && sink->sink->sink->ops->abort)
+        sink->sink->sink->ops->abort(sink->sink->sink, run->keep_parts);
+    sink_reclaim(sink);
+    sink->phase = SINK_ENDED;
+    run_arrive(run);
+}
+
+/* Commit or publish, whichever it is time for. */
+static enum step_result sink_finish(struct sink_actor *sink, bool publish)
+{
+    struct run *run = sink->actor.run;
+    struct sink *target = sink->sink->sink;
+    struct error error;
+    enum sink_result result = SINK_OK;
+    if (!sink->closed) {
+        if (!sink_start(sink))
+            result = SINK_OK; /* has failed already; the phase after this one aborts */
+        else if (publish && target->ops->publish)
+            result = target->ops->publish(target, &run->record, &error);
+        else if (!publish && target->ops->commit)
+            result = target->ops->commit(target, &run->record, &error);
+    }
+    if (result == SINK_WAIT)
+        return STEP_WAIT_OUTPUT;
+    if (result == SINK_CLOSED)
+        sink->closed = true;
+    if (result == SINK_FAIL)
+        sink_failed(sink, &error);
+    sink->phase = publish ? SINK_ENDED : SINK_COMMITTED;
+    sink_moved(sink);
+    run_arrive(run);
+    return STEP_MOVED;
+}
+
+/* What all sinks do once their input has ended. */
+static enum step_result sink_end_step(struct sink_actor *sink)
+{
+    switch (run_phase_now(sink->actor.run)) {
+    case RUN_FLOWS:
+        return STEP_WAIT_INPUT;
+    case RUN_COMMITS:
+        return sink->phase == SINK_DRAINED ? sink_finish(sink, false) : STEP_WAIT_INPUT;
+    case RUN_PUBLISHES:
+        return sink->phase == SINK_COMMITTED ? sink_finish(sink, true) : STEP_WAIT_INPUT;
+    case RUN_ABORTS:
+        if (sink->phase == SINK_ENDED)
+            return STEP_WAIT_INPUT;
+        sink_abort(sink);
+        return STEP_MOVED;
+    case RUN_OVER:
+        return STEP_DONE;
+    }
+    return STEP_DONE;
+}
+
+enum step_result sink_step(struct actor *actor)
+{
+    struct sink_actor *sink = (struct sink_actor *)actor;
+    struct run *run = actor->run;
+    if (sink->phase != SINK_FLOWS)
+        return sink_end_step(sink);
+    if (discarding(run)) {
+        sink->phase = SINK_DRAINED;
+        run_arrive(run);
+        return STEP_MOVED;
+    }
+    bool progress = sink_feed(sink);
+    progress |= sink_collect(sink);
+    if (progress)
+        return STEP_MOVED;
+    if (sink_drained(sink)) {
+        sink->phase = SINK_DRAINED;
+        run_arrive(run);
+        return STEP_MOVED;
+    }
+    return sink->offered || sink->next ? STEP_WAIT_OUTPUT : STEP_WAIT_INPUT;
+}
+
+/* ---- rejects ---- */
+
+/* Encodes and offers what is next of the batch in hand. */
+static bool reject_feed(struct sink_actor *sink)
+{
+    struct run *run = sink->actor.run;
+    struct sink *target = sink->sink->sink;
+    if (sink->offered)
+        return false;
+    if (!sink->next && !(sink->next = ring_pop(&sink->ring)))
+        return false;
+    struct batch *batch = sink->next;
+    struct batch_output *output = &batch->outputs[0];
+    if (!batch->progress->taken_rejects) {
+        sink->next = NULL;
+        part_finished(run, batch);
+        sink_moved(sink);
+        return true;
+    }
+    buffer_reset(&output->buffer);
+    if (batch->jumbo)
+        output->buffer.limit = size_max(output->buffer.soft, run->plan->limits.jumbo_output);
+    output->borrowed = false;
+    rejects_encode(run, batch, &batch->progress->taken_rejects);
+    if (sink->closed || output->buffer.length == 0)
+        return true;
+    if (!sink_start(sink))
+        return true;
+    CHECK(target->ops->offer(target, batch)); /* it holds nothing else */
+    sink->offered = 1;
+    sink_moved(sink);
+    return true;
+}
+
+static bool reject_collect(struct sink_actor *sink)
+{
+    struct sink *target = sink->sink->sink;
+    struct batch *batch = NULL;
+    struct error error;
+    if (!sink->offered)
+        return false;
+    switch (target->ops->take(target, &batch, &error)) {
+    case SINK_OK:
+        CHECK(batch == sink->next);
+        sink->offered = 0; /* reject_feed goes on with the same batch */
+        sink_moved(sink);
+        return true;
+    case SINK_WAIT:
+        return false;
+    case SINK_CLOSED:
+        error_set(&error, ERROR_IO, "its reader went away while rejects were to be written");
+        sink_failed(sink, &error);
+        return true;
+    case SINK_FAIL:
+        sink_failed(sink, &error);
+        return true;
+    }
+    return false;
+}
+
+enum step_result reject_step(struct actor *actor)
+{
+    struct sink_actor *sink = (struct sink_actor *)actor;
+    struct run *run = actor->run;
+    if (sink->phase != SINK_FLOWS)
+        return sink_end_step(sink);
+    if (!sink->closed && (reject_collect(sink) || reject_feed(sink)))
+        return STEP_MOVED;
+    /* the sinks have drained, so everything was settled and is here */
+    bool idle = sink->closed || (!sink->next && !sink->offered);
+    if (run_phase_now(run) != RUN_FLOWS && (idle || run_phase_now(run) == RUN_ABORTS)) {
+        sink->phase = SINK_DRAINED;
+        return STEP_MOVED;
+    }
+    return sink->offered ? STEP_WAIT_OUTPUT : STEP_WAIT_INPUT;
+}
