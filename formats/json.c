@@ -181,13 +181,13 @@ static bool record_walk(struct walk *walk)
 static bool top_step(struct walk *walk, uint8_t class)
 {
     bool value = class < JSON_OPERATOR || class == JSON_OPEN_MAP || class == JSON_OPEN_LIST;
+    walk->locator.depth = 0;
     if (walk->mode == JSON_MODE_TOP) {
         if (class == JSON_OPEN_LIST) {
             walk->mode = JSON_MODE_FIRST;
             walk_consume(walk);
             return true;
         }
-        walk->locator.depth = 0;
         return value ? record_walk(walk)
                      : record_refuse(walk, walk_place(walk), JSON_FAULT_VALUE, walk_place(walk),
                                      false);

@@ -34,8 +34,7 @@ static void token_close(struct cutter *cutter, uint8_t class, size_t place)
         else
             cutter->mode = JSON_MODE_TOP;
     } else if (cutter->depth == 0 && cutter->mode != JSON_MODE_TOP) {
-        if (class == JSON_COMMA)
-            cutter->mode = JSON_MODE_NEXT;
+        cutter->mode = class == JSON_COMMA ? JSON_MODE_NEXT : JSON_MODE_AFTER;
         return;
     }
     if (cutter->depth == 0 && cutter->mode == JSON_MODE_TOP)
@@ -81,6 +80,7 @@ static void text_cut(struct cutter *cutter, struct json_scan *scan, bool first)
     }
 }
 
+/* Whether the byte behind text[from..length) is escaped; `escaped`: the one at `from` is. */
 static bool ends_escaping(const char *text, size_t from, size_t length, bool escaped)
 {
     size_t run = 0;
@@ -118,8 +118,11 @@ static size_t text_scan(struct cut_state *state, const char *text, size_t from, 
         return boundary;
     }
     state->lines_scanned += lines_count(text + from, length - from);
-    bool scalar =
-        !scan.in_string && json_classes[0][(unsigned char)text[length - 1]] == JSON_SCALAR;
+    /* an escaped quote outside of a string is just more of what should not be there */
+    uint8_t last = json_classes[0][(unsigned char)text[length - 1]];
+    bool scalar = !scan.in_string &&
+                  (last == JSON_SCALAR ||
+                   (last == JSON_STRING && ends_escaping(text, from, length - 1, escaped)));
     state->state = cutter.mode | (scan.in_string ? STATE_STRING : 0) |
                    (ends_escaping(text, from, length, escaped) ? STATE_ESCAPED : 0) |
                    (scalar ? STATE_SCALAR : 0) | (uint64_t)cutter.depth << 32;

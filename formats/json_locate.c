@@ -56,13 +56,13 @@ static void scratch_carve(struct json_locator *locator, char *memory, size_t siz
     locator->sketch = locator->shapes[0];
 }
 
-/* Line ends and so records that may come: an upper bound. */
+/* An upper bound of the records that may come. */
 static size_t records_possible(const struct json_locator *locator)
 {
     const struct batch *batch = locator->batch;
     size_t left = batch->text_length - batch->part_start;
     if (!locator->scan.lines)
-        return left / 2 + 2;
+        return left + 1;
     return lines_count(batch->text + batch->part_start, left) + 1;
 }
 

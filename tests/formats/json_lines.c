@@ -282,9 +282,9 @@ static size_t lines_make(char *text, unsigned lines, unsigned damage)
     static const char bytes[] = "{}[]:,\"\\\n 0123e+-.tfnu\t\r\x80\xc3\xed\xf4\x01";
     size_t length = 0;
     for (unsigned i = 0; i < lines; i++)
-        length += (size_t)sprintf(text + length, patterns[random_below(4)], random_below(60),
-                                  random_below(1000), random_below(10), random_below(100000),
-                                  random_below(10));
+        length += (size_t)snprintf(text + length, 512, patterns[random_below(4)], random_below(60),
+                                   random_below(1000), random_below(10), random_below(100000),
+                                   random_below(10));
     for (unsigned i = 0; i < damage; i++) {
         size_t at = random_below((uint32_t)length);
         if (random_below(3)) {
