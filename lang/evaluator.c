@@ -77,3 +77,8 @@ struct value dynamic_matches(struct call *call, struct value text, struct value 
     cached->used = ++call->evaluator->pattern_clock;
     return text_matches(call, cached->regex, text);
 }
+
+struct regex_scratch *evaluator_regex_scratch(struct evaluator *evaluator)
+{
+    return evaluator->scratch;
+}

@@ -151,6 +151,7 @@ static struct resolution scope_resolve(void *context, const struct path *path)
         return (struct resolution){RESOLVED_ABSENT, COLUMN_NONE, path->count};
     }
     uint32_t column = scope_base_column(scope, path->names, path->count);
+    scope->column_read[column] = true;
     return (struct resolution){RESOLVED_COLUMN, column, path->count};
 }
 
@@ -235,7 +236,8 @@ struct scope *scope_open(struct diagnostics *diagnostics, const struct field_nam
     }
     scope->nodes = scope_take(scope, base_limit * sizeof(*scope->nodes));
     scope->column_names = scope_take(scope, base_limit * sizeof(*scope->column_names));
-    if (!scope->nodes || !scope->column_names) {
+    scope->column_read = scope_take(scope, base_limit * sizeof(*scope->column_read));
+    if (!scope->nodes || !scope->column_names || !scope->column_read) {
         scope_close(scope);
         return NULL;
     }
@@ -318,7 +320,7 @@ const struct projection *scope_projection(struct scope *scope)
 const char *scope_column_name(const struct scope *scope, uint32_t column)
 {
     CHECK(column < scope->projection.base_columns);
-    return scope->column_names[column] ? scope->column_names[column] : "?";
+    return scope->column_read[column] ? scope->column_names[column] : NULL;
 }
 
 void scope_want_members(struct scope *scope)

@@ -84,7 +84,7 @@ const struct shape *scope_shape(struct scope *scope);
 struct string scope_json_name(struct scope *scope, struct string name);
 uint32_t scope_column_count(const struct scope *scope);
 const struct projection *scope_projection(struct scope *scope);
-/* Name of a base column, for fields_never_seen: "a.b.c". */
+/* Name of a base column that something reads, for fields_never_seen: "a.b.c"; NULL: nothing does. */
 const char *scope_column_name(const struct scope *scope, uint32_t column);
 /* All members of the records are wanted (an open shape has to be taken apart). */
 void scope_want_members(struct scope *scope);

@@ -40,6 +40,7 @@ struct scope {
     uint32_t node_count;
     uint32_t base_limit; /* base columns are 0..base_limit-1, all others lie above */
     const char **column_names;
+    bool *column_read; /* some expression or selection reads it; others are only edited */
     struct projection projection;
     uint32_t next_column;
     struct move *moves; /* pending */

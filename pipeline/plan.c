@@ -26,12 +26,13 @@ static const struct stage_ops *stage_ops_of(const struct noun *noun)
     return NULL;
 }
 
+/* By the noun of a statement, or by name where there is no statement. */
 static const struct source_ops *source_ops_of(const struct noun *noun, const char *name)
 {
     size_t count;
     const struct source_ops *const *all = sources_all(&count);
     for (size_t i = 0; i < count; i++)
-        if (noun ? all[i]->noun == noun : strcmp(all[i]->noun->name, name) == 0)
+        if (all[i]->noun == noun || (name && strcmp(all[i]->noun->name, name) == 0))
             return all[i];
     CHECK(!"a source");
     return NULL;
@@ -42,7 +43,7 @@ static const struct sink_ops *sink_ops_of(const struct noun *noun, const char *n
     size_t count;
     const struct sink_ops *const *all = sinks_all(&count);
     for (size_t i = 0; i < count; i++)
-        if (noun ? all[i]->noun == noun : strcmp(all[i]->noun->name, name) == 0)
+        if (all[i]->noun == noun || (name && strcmp(all[i]->noun->name, name) == 0))
             return all[i];
     CHECK(!"a sink");
     return NULL;

@@ -190,13 +190,15 @@ static void find_never_seen(struct run *run)
     if (run->totals.read == 0)
         return;
     for (uint32_t i = 0; i < columns && i < 256; i++)
-        if (run->seen[i / 64] >> (i % 64) & 1)
+        if ((run->seen[i / 64] >> (i % 64) & 1) && scope_column_name(run->plan->scope, i))
             seen[seen_count++] = scope_column_name(run->plan->scope, i);
     for (uint32_t i = 0; i < columns && i < 256; i++) {
         if ((run->seen[i / 64] >> (i % 64) & 1) ||
             run->never_seen_count == ARRAY_SIZE(run->never_seen))
             continue;
         const char *name = scope_column_name(run->plan->scope, i);
+        if (!name)
+            continue;
         const char *hint =
             string_nearest((struct string){name, strlen(name)}, seen, seen_count);
         uint32_t at = run->never_seen_count++;
