@@ -25,7 +25,7 @@ PLANTED = {
     'first_comment': {'io/bad.c': 'int a;\n'},
     'header_guards': {'io/bad.h': HEAD + '#ifndef BAD_H\n#define BAD_H\n#endif\n'},
     'documented_headers': {'io/bad.h': HEAD + '#ifndef LEAT_IO_BAD_H\n#define LEAT_IO_BAD_H\n\n'
-                                              'int bad(int a);\n\n#endif\n'},
+                                              'int bad(int a);\nint worse(int a);\nint worst(int a);\n\n#endif\n'},
     'no_leftovers': {'io/bad.c': HEAD + '/* TO' + 'DO: later */\n'},
     'no_machine_paths': {'io/bad.c': HEAD + 'const char *path = "/ro' + 'ot/leat";\n'},
     'no_trailing_space': {'io/bad.c': HEAD + 'int a; \n'},
