@@ -349,6 +349,7 @@ bool part_resumes_serial(const struct plan *plan, struct batch *batch, uint32_t 
         if (progress->held[i].count) {
             batch->rows = progress->held[i].rows;
             batch->row_count = progress->held[i].count;
+            arena_rewind(&batch->arena, progress->held[i].mark);
             progress->held[i] = (struct held){0};
             batch->segment = i;
             *serial = i;
@@ -482,7 +483,8 @@ void part_serial_leave(const struct plan *plan, struct batch *batch, bool stop)
     uint32_t index = plan->segments[batch->segment].serial;
     struct stage_count *count = &batch->counts[index];
     if (batch->rest_count) {
-        progress->held[batch->segment] = (struct held){batch->rest, batch->rest_count};
+        progress->held[batch->segment] =
+            (struct held){batch->rest, batch->rest_count, arena_mark(&batch->arena)};
         count->read -= batch->rest_count;
         batch->rest = NULL;
         batch->rest_count = 0;

@@ -24,6 +24,7 @@ struct slice {
 struct held {
     uint32_t *rows;
     uint32_t count;
+    size_t mark; /* of the arena, behind what they need */
 };
 
 /* Rows that entered a stage in this part; kept where a later `head` may cut the part short. */

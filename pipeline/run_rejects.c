@@ -98,6 +98,17 @@ static struct string shown(struct string record)
     return (struct string){record.data, cut ? cut : length};
 }
 
+/* How often it was tried, and when that failed. */
+static bool append_try(struct buffer *out)
+{
+    char when[48];
+    int64_t now = clock_wall();
+    size_t length =
+        calendar_write_timestamp(when, now / NANOSECONDS, (uint32_t)(now % NANOSECONDS));
+    return append_number(out, "attempts", 1) && append_key(out, "time") &&
+           string_write_json((struct string){when, length}, out);
+}
+
 static bool append_origin(struct buffer *out, const struct batch *batch,
                           const struct reject *reject, uint64_t line, bool whole)
 {
@@ -106,7 +117,8 @@ static bool append_origin(struct buffer *out, const struct batch *batch,
     const char *name = batch->input_name ? batch->input_name : "input";
     if (!append_key(out, "source") ||
         !string_write_json((struct string){name, strlen(name)}, out) ||
-        !append_number(out, "line", line) || !append_number(out, "offset", offset))
+        !append_number(out, "line", line) || !append_number(out, "offset", offset) ||
+        !append_try(out))
         return false;
     uint64_t length = batch->overlong ? batch->overlong_length : record.length;
     if (batch->overlong || !whole) {
@@ -124,14 +136,11 @@ static bool append_origin(struct buffer *out, const struct batch *batch,
 static bool append_line(const struct run *run, struct buffer *out, const struct batch *batch,
                         const struct reject *reject, uint64_t line, bool whole)
 {
-    char error[480], when[48];
+    char error[480];
     int length = snprintf(error, sizeof(error), "%s%s%.*s", error_slug(reject->code),
                           reject->text ? ": " : "", (int)reject->text_length,
                           reject->text ? reject->text : "");
     const char *stage = reject_stage(run, reject);
-    int64_t now = clock_wall();
-    size_t when_length =
-        calendar_write_timestamp(when, now / NANOSECONDS, (uint32_t)(now % NANOSECONDS));
     struct string error_text = {error, size_min((size_t)length, sizeof(error) - 1)};
     if (!utf8_valid(error_text.data, error_text.length)) {
         const char *slug = error_slug(reject->code);
@@ -143,10 +152,10 @@ static bool append_line(const struct run *run, struct buffer *out, const struct 
         return false;
     bool has_text = !batch->created && reject->record < batch->record_count;
     if (has_text ? !append_origin(out, batch, reject, line, whole)
-                 : !append_text(out, ",\"source\":null,\"record\":null"))
+                 : !append_text(out, ",\"source\":null") || !append_try(out) ||
+                       !append_text(out, ",\"record\":null"))
         return false;
-    return append_number(out, "attempts", 1) && append_key(out, "time") &&
-           string_write_json((struct string){when, when_length}, out) && append_text(out, "}\n");
+    return append_text(out, "}\n");
 }
 
 bool rejects_encode(struct run *run, struct batch *batch, struct reject **next)
