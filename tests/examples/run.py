@@ -85,7 +85,7 @@ def apache_errors(report):
                 time = datetime.datetime.strptime(when, '%d/%b/%Y:%H:%M:%S %z')
                 time = time.astimezone(datetime.timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ')
                 wanted.append({'time': time, 'status': int(status), 'method': method, 'path': path,
-                               'client': client, 'bytes': 0 if size == '-' else int(size),
+                               'client': client, 'sent': 0 if size == '-' else int(size),
                                'agent': agent})
     return equal('errors', lines_json('apache_errors.ndjson'), wanted) + \
         equal('rejected', report['rejected'], rejected)
