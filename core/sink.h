@@ -51,13 +51,13 @@ struct sink_context {
     const char *file;                /* -o, or NULL */
     const struct format_table *formats;
     const char *format_name;         /* --to, or NULL */
-    /* A sink whose path is a template (sink_path_is_template): the hidden column that holds each
+    /* A sink whose path is a template (file_sink_is_template): the hidden column that holds each
      * record's final path as a VALUE_STRING, already made safe; set before the first encode.
      * COLUMN_NONE otherwise. */
     uint32_t path_column;
     const struct format *source_format; /* of the first source: what stdout defaults to; or NULL */
     struct sink_limits limits;
-    struct io_engine *engine;        /* set before the first offer */
+    struct io_engine *engine;        /* set before start; the context outlives the sink */
     uint32_t output;                 /* index in batch.outputs */
     struct diagnostics *diagnostics;
 };

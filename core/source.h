@@ -52,7 +52,8 @@ struct source_context {
     size_t file_count;
     const char *format_name;  /* --from, or NULL */
     struct source_limits limits;
-    struct io_engine *engine; /* of the source's thread; set before the first offer */
+    struct io_engine *engine; /* of the source's thread; set before the first offer;
+                               the context outlives the source */
     /* A record longer than a batch needs the one jumbo permit of the run. False: not now; the
      * source is woken when it is free. The runtime takes it back when the batch is released. */
     bool (*jumbo_take)(void *jumbo_context);
