@@ -95,8 +95,10 @@ int command_fmt(const struct arguments *arguments)
     char *formatted = program_format(registry_get(), &session.diagnostics);
     if (formatted)
         status = deliver(arguments, &session, formatted);
-    else
+    else if (session.diagnostics.count)
         notice_diagnostics(&session.diagnostics);
+    else
+        notice(NOTICE_ERROR, "memory", "no memory to lay out %s", session.name);
     free(formatted);
     session_close(&session);
     return status;

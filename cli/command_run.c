@@ -80,16 +80,6 @@ static void show_errors(const struct run *run)
         notice_error(run_error(run, i));
 }
 
-/* A finished run whose ledger does not balance lost something: that is never a success. */
-static int check_balance(const struct run_totals *totals, int status)
-{
-    if ((status != RUN_DONE && status != RUN_REJECTED) || ledger_balances(totals))
-        return status;
-    notice(NOTICE_ERROR, error_slug(ERROR_LEDGER),
-           "the ledger does not balance; this is a bug of leat");
-    return RUN_FAILED;
-}
-
 static int end_run(const struct arguments *arguments, const struct session *session,
                    struct run *run)
 {
@@ -98,8 +88,6 @@ static int end_run(const struct arguments *arguments, const struct session *sess
     run_snapshot(run, &totals);
     show_errors(run);
     int status = run_exit_status(run);
-    if (!abandoned)
-        status = check_balance(&totals, status);
     if (!arguments->quiet && !abandoned) {
         bool whole = arguments->command == COMMAND_RUN || arguments->run.verbose;
         ledger_print(stderr, run, &totals, whole);

@@ -114,25 +114,25 @@ static void print_stages(FILE *out, struct run *run)
     }
 }
 
+/* "2 rejected by parse: no match (no_match)" */
 static void notice_cause(const char *what, enum notice_level level, const struct run_cause *cause)
 {
     const char *slug = error_slug(cause->code);
-    notice(level, slug, "%s %s: %s: %s%s%s", human_count(cause->count).text, what, cause->stage,
-           slug, cause->text[0] ? ": " : "", cause->text);
+    notice(level, slug, "%s %s %s: %s (%s)", human_count(cause->count).text, what, cause->stage,
+           cause->text[0] ? cause->text : error_meaning(cause->code), slug);
 }
 
 static void print_causes(const struct run *run)
 {
     uint32_t rejected = run_reject_cause_count(run);
     for (uint32_t i = 0; i < rejected && i < CAUSES_SHOWN; i++)
-        notice_cause("rejected", NOTICE_WARNING, run_reject_cause(run, i));
+        notice_cause("rejected by", NOTICE_WARNING, run_reject_cause(run, i));
     if (rejected > CAUSES_SHOWN)
         notice(NOTICE_WARNING, "rejected", "and %u causes more (--report names them all)",
                rejected - CAUSES_SHOWN);
     uint32_t mismatched = run_mismatch_cause_count(run);
     for (uint32_t i = 0; i < mismatched && i < CAUSES_SHOWN; i++)
-        notice_cause("did not match, being of another type", NOTICE_INFO,
-                     run_mismatch_cause(run, i));
+        notice_cause("of another type did not match in", NOTICE_INFO, run_mismatch_cause(run, i));
     for (uint32_t i = 0; i < run_never_seen_count(run); i++) {
         const char *hint = run_never_seen_hint(run, i);
         notice(NOTICE_WARNING, "never_seen", "no record had a field \"%s\"%s%s%s",

@@ -12,12 +12,12 @@
 #include "core/fault.h"
 
 /* A descriptor that our parent closed would be given to the next file opened, and records would end
- * up in it. It is taken by one that refuses what it is for, so that using it is an error. */
+ * up in it. It is taken by one that can neither be read nor written, nor be opened anew for it, so
+ * that using it is an error. */
 static bool descriptors_guard(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 &&
-            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+        if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH | O_DIRECTORY) != fd)
             return false;
     return true;
 }

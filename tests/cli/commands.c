@@ -20,7 +20,7 @@ static void check_names_every_error(void)
     EXPECT_OUT(leat, "");
     EXPECT_ERR(leat, "p.conf:2:7: error: ");
     EXPECT_ERR(leat, "p.conf:3:1: error: ");
-    EXPECT_ERR(leat, "did you mean \"select\"?");
+    EXPECT_ERR(leat, "did you mean `select`?");
     EXPECT_ERR(leat, "    slect b\n    ^~~~~");
     EXPECT_ERR(leat, "p.conf:5:6: error: ");
     EXPECT_ERR(leat, "nothing was read");

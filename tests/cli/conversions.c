@@ -137,7 +137,7 @@ static void csv_rows_of_other_lengths(void)
         .input = "a,b\r\n1,2\r\n3\r\n4,5,6\r\n\"x\ny\",7\r\n",
         .arguments = {"pass", "--from", "csv", "--to", "ndjson", "--reject", "bad.ndjson"}};
     process_run(&leat);
-    EXPECT_STATUS(leat, 0);
+    EXPECT_STATUS(leat, 3);
     EXPECT_OUT(leat, "{\"a\":1,\"b\":2}\n{\"a\":\"x\\ny\",\"b\":7}\n");
     char *bad = file_read(path_join(folder, "bad.ndjson"));
     CU_ASSERT_PTR_NOT_NULL_FATAL(bad);

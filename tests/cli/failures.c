@@ -168,20 +168,23 @@ static void input_given_twice(void)
     process_free(&leat);
 }
 
-/* A finite input, slowed down; the signal comes when the first record is through. */
+/* A finite input, larger than all that can be in flight while its reader takes a first chunk: the
+ * signal always comes before its end. */
 static void signal_stops_a_finite_run(void)
 {
     const char *folder = folder_make();
-    char *input = many_records(1000);
+    char *input = many_records(2000000);
     file_write(path_join(folder, "in.ndjson"), input);
     file_write(path_join(folder, "out.ndjson"), "old\n");
-    struct process leat = {
-        .folder = folder,
-        .signal_number = SIGTERM,
-        .signal_after = 1,
-        .arguments = {"limit 5/s | into stdout | into file \"out.ndjson\"", "in.ndjson"}};
+    struct process leat = {.folder = folder,
+                           .signal_number = SIGTERM,
+                           .signal_after = 1,
+                           .arguments = {"pass | into stdout | into file \"out.ndjson\"",
+                                         "in.ndjson", "--memory", "16MiB"}};
     process_run(&leat);
     EXPECT_STATUS(leat, 128 + SIGTERM);
+    CU_ASSERT_TRUE(leat.out_length < strlen(input));
+    CU_ASSERT_EQUAL(strncmp(leat.out, input, leat.out_length), 0);
     char *text = file_read(path_join(folder, "out.ndjson"));
     CU_ASSERT_STRING_EQUAL(text, "old\n");
     CU_ASSERT_EQUAL(folder_count(folder), 2);

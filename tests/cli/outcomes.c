@@ -34,7 +34,7 @@ static void rejects_go_to_their_file(void)
                            .input = mixed,
                            .arguments = {"put b = 10 / a", "--reject", "bad.ndjson"}};
     process_run(&leat);
-    EXPECT_STATUS(leat, 0);
+    EXPECT_STATUS(leat, 3); /* fail when: more than 0, if left out */
     EXPECT_OUT(leat, "{\"a\":1,\"b\":10}\n{\"a\":5,\"b\":2}\n{\"a\":2,\"b\":5}\n");
     char *text = file_read(path_join(folder, "bad.ndjson"));
     CU_ASSERT_PTR_NOT_NULL_FATAL(text);
