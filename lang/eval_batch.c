@@ -202,6 +202,11 @@ static bool chunk_call(const struct term *term, struct chunk *chunk, struct valu
         if (!operand_load(term->items[i], chunk, room, &operands[i]))
             return false;
     }
+    if (term->function->body == function_starts_with && operands[0].step && operands[1].step == 0 &&
+        operands[1].values->kind == VALUE_STRING) {
+        chunk_starts_with(operands[0].values, *operands[1].values, chunk->count, out);
+        return true;
+    }
     struct call call = {chunk->machine.arena, chunk->machine.evaluator};
     for (uint32_t row = 0; row < chunk->count; row++) {
         struct value arguments[CALL_OPERANDS];

@@ -118,12 +118,22 @@ void chunk_equal(bool negate, struct operand left, struct operand right, uint32_
         if (a.kind == VALUE_INT && b.kind == VALUE_INT &&                                          \
             LIKELY(!overflows(a.integer, b.integer, &sum)))                                        \
             out[i] = value_int(sum);                                                               \
-        else if (a.kind == VALUE_DOUBLE && b.kind == VALUE_DOUBLE)                                 \
+        else if (both_real(&a, &b, mixed))                                                         \
             out[i] = value_double(a.real sign b.real);                                             \
         else                                                                                       \
             out[i] = value_arithmetic(operator, a, b, mixed, arena);                               \
     }                                                                                              \
     return
+
+/* Both are doubles, or one is and the other was made one (deviation 1). */
+static inline bool both_real(struct value *a, struct value *b, bool mixed)
+{
+    if (mixed && a->kind == VALUE_INT && b->kind == VALUE_DOUBLE)
+        *a = value_double((double)a->integer);
+    else if (mixed && a->kind == VALUE_DOUBLE && b->kind == VALUE_INT)
+        *b = value_double((double)b->integer);
+    return a->kind == VALUE_DOUBLE && b->kind == VALUE_DOUBLE;
+}
 
 void chunk_arithmetic(enum operator_kind operator, bool mixed, struct operand left,
                       struct operand right, uint32_t count, struct arena *arena, struct value *out)
@@ -144,5 +154,29 @@ void chunk_arithmetic(enum operator_kind operator, bool mixed, struct operand le
             out[i] = value_double(a.real / b.real);
         else
             out[i] = value_arithmetic(operator, a, b, mixed, arena);
+    }
+}
+
+/* Texts of eight bytes and more are compared with a prefix of up to eight in one step. */
+void chunk_starts_with(const struct value *values, struct value prefix, uint32_t count,
+                       struct value *out)
+{
+    uint64_t wanted = 0;
+    uint32_t length = prefix.length;
+    if (length && length <= 8)
+        memcpy(&wanted, prefix.text, length);
+    uint64_t mask = length == 0 ? 0 : length < 8 ? (UINT64_C(1) << 8 * length) - 1 : UINT64_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        struct value text = values[i];
+        uint64_t word;
+        if (UNLIKELY(text.kind != VALUE_STRING)) {
+            out[i] = text.kind == VALUE_ERROR ? text : error_overload(text, prefix);
+        } else if (length <= 8 && text.length >= 8) {
+            memcpy(&word, text.text, 8);
+            out[i] = value_bool((word & mask) == wanted);
+        } else {
+            out[i] = value_bool(text.length >= length &&
+                                (length == 0 || memcmp(text.text, prefix.text, length) == 0));
+        }
     }
 }

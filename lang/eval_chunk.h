@@ -18,5 +18,8 @@ void chunk_equal(bool negate, struct operand left, struct operand right, uint32_
                  struct arena *arena, struct value *out);
 void chunk_arithmetic(enum operator_kind operator, bool mixed, struct operand left,
                       struct operand right, uint32_t count, struct arena *arena, struct value *out);
+/* startsWith a constant string; little-endian machines. */
+void chunk_starts_with(const struct value *values, struct value prefix, uint32_t count,
+                       struct value *out);
 
 #endif

@@ -313,6 +313,8 @@ bool key_table_make(struct key_table *table, const struct value *keys, uint32_t 
 
 uint32_t key_table_find(const struct key_table *table, struct value key)
 {
+    if (key.kind == VALUE_LIST || key.kind == VALUE_MAP || key.kind == VALUE_OPTIONAL)
+        return UINT32_MAX; /* the keys are scalars */
     uint32_t slot = (uint32_t)hash_scalar(key) & table->mask;
     while (table->slots[slot]) {
         uint32_t index = table->slots[slot] - 1;
