@@ -98,10 +98,19 @@ static void piece_complete(struct writer *writer, struct writer_piece *piece)
         piece_submit(writer, piece);
 }
 
+/* Takes completions; a sync of the writer's owner may be among them, and is done by being reaped.
+ */
+static void completions_take(struct writer *writer)
+{
+    for (struct io_request *request; (request = io_engine_reap(writer->engine));) {
+        if (request->kind == IO_WRITE)
+            piece_complete(writer, request->owner);
+    }
+}
+
 static enum writer_result file_step(struct writer *writer)
 {
-    for (struct io_request *request; (request = io_engine_reap(writer->engine));)
-        piece_complete(writer, request->owner);
+    completions_take(writer);
     if (writer->failed)
         return WRITER_FAIL;
     while (writer->started < writer->count && writer->flights < WRITER_FLIGHTS) {
@@ -111,8 +120,7 @@ static enum writer_result file_step(struct writer *writer)
             piece_submit(writer, piece);
     }
     /* What the page cache took at once is complete already. */
-    for (struct io_request *request; (request = io_engine_reap(writer->engine));)
-        piece_complete(writer, request->owner);
+    completions_take(writer);
     return writer->failed ? WRITER_FAIL : WRITER_OK;
 }
 
