@@ -102,10 +102,10 @@ static size_t text_scan(struct cut_state *state, const char *text, size_t from, 
     json_scan_open(&scan, text, (uint32_t)from, (uint32_t)length, false);
     scan.positions = positions;
     scan.classes = classes;
-    scan.in_string = state->state & STATE_STRING ? ~(uint64_t)0 : 0;
-    scan.escaped = (state->state & STATE_ESCAPED) != 0;
-    scan.in_scalar = (state->state & STATE_SCALAR) != 0;
-    bool escaped = scan.escaped;
+    scan.carry.in_string = state->state & STATE_STRING ? ~(uint64_t)0 : 0;
+    scan.carry.escaped = (state->state & STATE_ESCAPED) != 0;
+    scan.carry.in_scalar = (state->state & STATE_SCALAR) != 0;
+    bool escaped = scan.carry.escaped;
     text_cut(&cutter, &scan, first);
     size_t boundary = cutter.boundary;
     if (boundary) {
@@ -120,10 +120,10 @@ static size_t text_scan(struct cut_state *state, const char *text, size_t from, 
     state->lines_scanned += lines_count(text + from, length - from);
     /* an escaped quote outside of a string is just more of what should not be there */
     uint8_t last = json_classes[0][(unsigned char)text[length - 1]];
-    bool scalar = !scan.in_string &&
+    bool scalar = !scan.carry.in_string &&
                   (last == JSON_SCALAR ||
                    (last == JSON_STRING && ends_escaping(text, from, length - 1, escaped)));
-    state->state = cutter.mode | (scan.in_string ? STATE_STRING : 0) |
+    state->state = cutter.mode | (scan.carry.in_string ? STATE_STRING : 0) |
                    (ends_escaping(text, from, length, escaped) ? STATE_ESCAPED : 0) |
                    (scalar ? STATE_SCALAR : 0) | (uint64_t)cutter.depth << 32;
     return boundary;

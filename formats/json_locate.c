@@ -56,13 +56,19 @@ static void scratch_carve(struct json_locator *locator, char *memory, size_t siz
     locator->sketch = locator->shapes[0];
 }
 
-/* An upper bound of the records that may come. */
+/* A bound of the records that may come. The source has counted the line ends; where its count is
+ * not to be had, or cannot be, they are counted again. */
 static size_t records_possible(const struct json_locator *locator)
 {
     const struct batch *batch = locator->batch;
     size_t left = batch->text_length - batch->part_start;
     if (!locator->scan.lines)
         return left + 1;
+    if (batch->part_line && batch->line_end + 1 >= batch->part_line) {
+        uint64_t lines = batch->line_end + 1 - batch->part_line;
+        if (lines <= left && lines >= left / 65536)
+            return lines + 1;
+    }
     return lines_count(batch->text + batch->part_start, left) + 1;
 }
 

@@ -29,6 +29,15 @@ enum json_class {
     JSON_END = 0x88,      /* the end of the text where lines are no records */
 };
 
+/* What one block tells the next. */
+struct json_carry {
+    uint64_t in_string;  /* 0 or all ones */
+    uint64_t escaped;    /* bit 0: the next byte is escaped */
+    uint64_t in_scalar;  /* bit 0: the byte before was of a scalar */
+    uint64_t hex_wanted; /* bits 0..3: these bytes must be hexadecimal digits of \u */
+    uint64_t utf8_open;  /* not 0: the block before ended inside a sequence */
+};
+
 struct json_scan {
     const char *text;
     uint32_t length;
@@ -39,15 +48,10 @@ struct json_scan {
     uint32_t *positions;
     uint8_t *classes;
     uint32_t count;
-    /* what one block tells the next */
-    uint64_t in_string;  /* 0 or all ones */
-    uint64_t escaped;    /* bit 0: the next byte is escaped */
-    uint64_t in_scalar;  /* bit 0: the byte before was of a scalar */
-    uint64_t hex_wanted; /* bits 0..3: these bytes must be hexadecimal digits of \u */
-    uint32_t utf8_open;  /* not 0: the block before ended inside a sequence */
     /* text[suspect_from, suspect_to) holds all that needs a closer look, as far as scanned */
     uint32_t suspect_from;
     uint32_t suspect_to;
+    struct json_carry carry;
 };
 
 #define JSON_SCAN_BLOCK 64
@@ -65,6 +69,7 @@ json_scan_function json_scan_neon;
 /* The class of each byte, for text whose records are lines (1) and for any other (0). */
 extern const uint8_t json_classes[2][256];
 
+/* A scan that is to begin at text[from], outside of everything. The caller sets the arrays. */
 void json_scan_open(struct json_scan *scan, const char *text, uint32_t from, uint32_t length,
                     bool lines);
 json_scan_function *json_scan_choose(enum isa isa);

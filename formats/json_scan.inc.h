@@ -1,10 +1,13 @@
 /* The JSON scan, written once: see json_scan.h. The including file defines KERNEL(name), TARGET
- * (the function attribute of its instruction set) and these primitives, all on 64 bytes: struct
- * block; block_load(bytes, classes) block_quotes, block_backslashes, block_operators,
- * block_white_or_operators, block_controls, block_equal(block, byte), block_hex, block_escapable:
- * masks, bit i for byte i block_ascii(block); utf8_suspect(bytes, open): whether a sequence in it
- * (or open before it) may be wrong, reading the 3 bytes before it and behind it;
- * bits_prefix_xor(bits); block_emit(block, tokens, base, bytes, scan)
+ * (the function attribute of its instruction set) and these primitives, all on 64 bytes:
+ *   struct block, block_load(bytes, classes)
+ *   block_quotes, block_backslashes, block_operators, block_white_or_operators, block_controls,
+ *       block_equal(block, byte), block_hex, block_escapable: masks, bit i for byte i
+ *   block_ascii(block)
+ *   utf8_suspect(bytes, open): whether a sequence in it (or open before it) may be wrong; reads
+ *       the 3 bytes before it and behind it, and sets *open for the block that comes next
+ *   bits_prefix_xor(bits)
+ *   block_emit(block, tokens, base, bytes, positions, classes): writes the tokens, how many
  */
 
 /* The mask of escaped bytes. A backslash escapes the next byte unless it is escaped itself: in a
@@ -41,47 +44,51 @@ static inline void KERNEL(suspect)(struct json_scan *scan, uint32_t base)
 }
 
 /* One block: 64 bytes at `bytes`, which stand at `base`. Returns how many bytes it took: 64, or
- * fewer where a line end cut a string off; the next block then begins behind it. */
-static inline TARGET uint32_t KERNEL(scan_block)(struct json_scan *scan, const char *bytes,
-                                                 uint32_t base, const uint8_t *classes)
+ * fewer where a line end cut a string off; the next block then begins behind it. `carry` and
+ * `count` are the caller's copies of what is in `scan`, so that they stay in registers. */
+static inline __attribute__((always_inline)) TARGET uint32_t
+KERNEL(scan_block)(struct json_scan *scan, struct json_carry *carry, uint32_t *count,
+                   const char *bytes, uint32_t base, const uint8_t *classes)
 {
     struct KERNEL(block) block = block_load(bytes, classes);
     uint64_t quotes = block_quotes(block);
     uint64_t backslashes = block_backslashes(block);
     bool suspect = false;
-    if (UNLIKELY((backslashes | scan->escaped | scan->hex_wanted) != 0)) {
-        uint64_t escaped = KERNEL(escaped_bytes)(backslashes, &scan->escaped);
+    if (UNLIKELY((backslashes | carry->escaped | carry->hex_wanted) != 0)) {
+        uint64_t escaped = KERNEL(escaped_bytes)(backslashes, &carry->escaped);
         quotes &= ~escaped;
-        suspect = KERNEL(escapes_suspect)(block, escaped, &scan->hex_wanted);
+        suspect = KERNEL(escapes_suspect)(block, escaped, &carry->hex_wanted);
     }
-    uint64_t in_string = bits_prefix_xor(quotes) ^ scan->in_string;
-    uint64_t outside = ~(in_string | quotes);
-    uint64_t scalars = outside & ~block_white_or_operators(block);
+    uint64_t in_string = bits_prefix_xor(quotes) ^ carry->in_string;
+    uint64_t scalars = ~(in_string | quotes | block_white_or_operators(block));
     uint64_t tokens = (block_operators(block) & ~in_string) | (quotes & in_string) |
-                      (scalars & ~(scalars << 1 | scan->in_scalar));
+                      (scalars & ~(scalars << 1 | carry->in_scalar));
     uint64_t controls = block_controls(block) & in_string;
     if (UNLIKELY(!block_ascii(block)))
-        suspect |= utf8_suspect(bytes, &scan->utf8_open);
-    else if (UNLIKELY(scan->utf8_open)) {
+        suspect |= utf8_suspect(bytes, &carry->utf8_open);
+    else if (UNLIKELY(carry->utf8_open)) {
         suspect = true;
-        scan->utf8_open = 0;
+        carry->utf8_open = 0;
     }
+    uint32_t *positions = scan->positions + *count;
+    uint8_t *found = scan->classes + *count;
     if (UNLIKELY(suspect || controls)) {
         KERNEL(suspect)(scan, base);
         uint64_t torn = scan->lines ? controls & block_equal(block, '\n') : 0;
         if (torn) {
             uint32_t end = (uint32_t)__builtin_ctzll(torn);
-            block_emit(block, tokens & ((torn & -torn) - 1), base, bytes, scan);
-            scan->positions[scan->count] = base + end;
-            scan->classes[scan->count++] = JSON_TORN;
-            scan->in_string = scan->escaped = scan->in_scalar = scan->hex_wanted = 0;
-            scan->utf8_open = 0;
+            uint32_t before =
+                block_emit(block, tokens & ((torn & -torn) - 1), base, bytes, positions, found);
+            positions[before] = base + end;
+            found[before] = JSON_TORN;
+            *count += before + 1;
+            *carry = (struct json_carry){0};
             return end + 1;
         }
     }
-    scan->in_string = (uint64_t)((int64_t)in_string >> 63);
-    scan->in_scalar = scalars >> 63;
-    block_emit(block, tokens, base, bytes, scan);
+    carry->in_string = (uint64_t)((int64_t)in_string >> 63);
+    carry->in_scalar = scalars >> 63;
+    *count += block_emit(block, tokens, base, bytes, positions, found);
     return JSON_SCAN_BLOCK;
 }
 
@@ -96,8 +103,22 @@ static TARGET __attribute__((noinline)) void KERNEL(scan_edge)(struct json_scan 
     memset(copy + 8, ' ', JSON_SCAN_BLOCK + 8);
     memcpy(copy + 8 - before, scan->text + base - before,
            before + (left < JSON_SCAN_BLOCK + 8 ? left : JSON_SCAN_BLOCK + 8));
-    uint32_t taken = KERNEL(scan_block)(scan, copy + 8, base, classes);
+    uint32_t taken = KERNEL(scan_block)(scan, &scan->carry, &scan->count, copy + 8, base, classes);
     scan->scanned = taken < left ? base + taken : scan->length;
+}
+
+/* Blocks that lie in the text as a whole. */
+static TARGET void KERNEL(scan_blocks)(struct json_scan *scan, uint32_t until,
+                                       const uint8_t *classes)
+{
+    struct json_carry carry = scan->carry;
+    const char *text = scan->text;
+    uint32_t count = scan->count, base = scan->scanned, length = scan->length;
+    while (base < until && length - base >= JSON_SCAN_BLOCK)
+        base += KERNEL(scan_block)(scan, &carry, &count, text + base, base, classes);
+    scan->carry = carry;
+    scan->count = count;
+    scan->scanned = base;
 }
 
 TARGET void KERNEL(json_scan)(struct json_scan *scan, uint32_t until)
@@ -105,21 +126,16 @@ TARGET void KERNEL(json_scan)(struct json_scan *scan, uint32_t until)
     const uint8_t *classes = json_classes[scan->lines];
     while (scan->scanned < 3 && scan->scanned < scan->length)
         KERNEL(scan_edge)(scan, classes);
-    struct json_scan local = *scan; /* so that the carries live in registers */
-    uint32_t base = local.scanned;
-    while (base < until && local.length - base >= JSON_SCAN_BLOCK)
-        base += KERNEL(scan_block)(&local, local.text + base, base, classes);
-    *scan = local;
-    scan->scanned = base;
+    KERNEL(scan_blocks)(scan, until, classes);
     while (scan->scanned < scan->length && scan->scanned < until)
         KERNEL(scan_edge)(scan, classes);
     if (scan->scanned < scan->length || scan->ended)
         return;
-    if (scan->utf8_open)
+    if (scan->carry.utf8_open)
         KERNEL(suspect)(scan, scan->length);
     scan->positions[scan->count] = scan->length;
-    scan->classes[scan->count++] = scan->in_string ? JSON_TORN
-                                   : scan->lines   ? JSON_LINE_END
-                                                   : JSON_END;
+    scan->classes[scan->count++] = scan->carry.in_string ? JSON_TORN
+                                   : scan->lines         ? JSON_LINE_END
+                                                         : JSON_END;
     scan->ended = true;
 }

@@ -135,29 +135,28 @@ static inline TARGET __m256i utf8_wrong(const char *bytes)
     __m256i must = _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8((char)0x80));
     return _mm256_xor_si256(wrong, must);
 }
-static inline TARGET bool utf8_suspect(const char *bytes, uint32_t *open)
+static inline TARGET bool utf8_suspect(const char *bytes, uint64_t *open)
 {
     __m256i wrong = _mm256_or_si256(utf8_wrong(bytes), utf8_wrong(bytes + 32));
     *open = utf8_ends_open(bytes);
     return !_mm256_testz_si256(wrong, wrong);
 }
 
-static inline TARGET void block_emit(struct block_avx2 block, uint64_t tokens, uint32_t base,
-                                     const char *bytes, struct json_scan *scan)
+static inline TARGET uint32_t block_emit(struct block_avx2 block, uint64_t tokens, uint32_t base,
+                                         const char *bytes, uint32_t *positions, uint8_t *classes)
 {
-    uint32_t *positions = scan->positions + scan->count;
-    uint8_t *found = scan->classes + scan->count;
-    scan->count += (uint32_t)__builtin_popcountll(tokens);
+    uint32_t count = (uint32_t)__builtin_popcountll(tokens);
     while (tokens) { /* in fours; what is beyond the last is overwritten by the next block */
         for (int i = 0; i < 4; i++) {
             uint32_t place = (uint32_t)_tzcnt_u64(tokens);
             positions[i] = base + place;
-            found[i] = block.classes[(uint8_t)bytes[place]];
+            classes[i] = block.classes[(uint8_t)bytes[place]];
             tokens = _blsr_u64(tokens);
         }
         positions += 4;
-        found += 4;
+        classes += 4;
     }
+    return count;
 }
 
 #include "formats/json_scan.inc.h"

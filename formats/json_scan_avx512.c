@@ -22,8 +22,10 @@ static inline TARGET struct block_avx512 block_load(const char *bytes, const uin
     struct block_avx512 block;
     block.bytes = _mm512_loadu_si512(bytes);
     block.high = _mm512_movepi8_mask(block.bytes);
-    block.classes = _mm512_maskz_permutex2var_epi8(~block.high, _mm512_load_si512(classes),
-                                                   block.bytes, _mm512_load_si512(classes + 64));
+    block.classes = _mm512_permutex2var_epi8(_mm512_load_si512(classes), block.bytes,
+                                             _mm512_load_si512(classes + 64));
+    if (UNLIKELY(block.high)) /* the lookup goes by 7 bits */
+        block.classes = _mm512_maskz_mov_epi8(~block.high, block.classes);
     return block;
 }
 static inline TARGET uint64_t block_equal(struct block_avx512 block, char byte)
@@ -82,7 +84,7 @@ static inline TARGET uint64_t bits_prefix_xor(uint64_t bits)
 
 #include "formats/json_utf8.inc.h"
 
-static inline TARGET bool utf8_suspect(const char *bytes, uint32_t *open)
+static inline TARGET bool utf8_suspect(const char *bytes, uint64_t *open)
 {
     __m512i input = _mm512_loadu_si512(bytes);
     __m512i before1 = _mm512_loadu_si512(bytes - 1);
@@ -105,34 +107,32 @@ static inline TARGET bool utf8_suspect(const char *bytes, uint32_t *open)
     return _mm512_test_epi8_mask(_mm512_xor_si512(wrong, must), _mm512_set1_epi8(-1)) != 0;
 }
 
-static inline TARGET void block_emit(struct block_avx512 block, uint64_t tokens, uint32_t base,
-                                     const char *bytes, struct json_scan *scan)
+static inline TARGET __m512i places_widen(__m128i places, __m512i base)
+{
+    return _mm512_add_epi32(base, _mm512_cvtepu8_epi32(places));
+}
+
+static inline TARGET uint32_t block_emit(struct block_avx512 block, uint64_t tokens, uint32_t base,
+                                         const char *bytes, uint32_t *positions, uint8_t *classes)
 {
     (void)bytes;
     static const _Alignas(64) uint8_t identity[64] = {
         0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
         22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
         44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
-    uint32_t *positions = scan->positions + scan->count;
     uint32_t count = (uint32_t)__builtin_popcountll(tokens);
     __m512i places = _mm512_maskz_compress_epi8(tokens, _mm512_load_si512(identity));
     __m512i bases = _mm512_set1_epi32((int)base);
-    _mm512_storeu_si512(scan->classes + scan->count,
-                        _mm512_maskz_compress_epi8(tokens, block.classes));
-    _mm512_storeu_si512(
-        positions, _mm512_add_epi32(bases, _mm512_cvtepu8_epi32(_mm512_castsi512_si128(places))));
-    _mm512_storeu_si512(
-        positions + 16,
-        _mm512_add_epi32(bases, _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(places, 1))));
+    _mm512_storeu_si512(classes, _mm512_maskz_compress_epi8(tokens, block.classes));
+    _mm512_storeu_si512(positions, places_widen(_mm512_castsi512_si128(places), bases));
+    _mm512_storeu_si512(positions + 16, places_widen(_mm512_extracti32x4_epi32(places, 1), bases));
     if (UNLIKELY(count > 32)) {
-        _mm512_storeu_si512(
-            positions + 32,
-            _mm512_add_epi32(bases, _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(places, 2))));
-        _mm512_storeu_si512(
-            positions + 48,
-            _mm512_add_epi32(bases, _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(places, 3))));
+        _mm512_storeu_si512(positions + 32,
+                            places_widen(_mm512_extracti32x4_epi32(places, 2), bases));
+        _mm512_storeu_si512(positions + 48,
+                            places_widen(_mm512_extracti32x4_epi32(places, 3), bases));
     }
-    scan->count += count;
+    return count;
 }
 
 #include "formats/json_scan.inc.h"

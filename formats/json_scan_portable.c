@@ -131,9 +131,9 @@ static inline unsigned sequence_length(const unsigned char *bytes)
 
 /* `open` counts the bytes that a sequence of the block before has in this one; they were checked
  * with it. A sequence that reaches behind the text is open at its end, which is an error. */
-static inline bool utf8_suspect(const char *bytes, uint32_t *open)
+static inline bool utf8_suspect(const char *bytes, uint64_t *open)
 {
-    unsigned at = *open;
+    unsigned at = (unsigned)*open;
     while (at < 64) {
         unsigned length = sequence_length((const unsigned char *)bytes + at);
         if (length == 0) {
@@ -146,14 +146,16 @@ static inline bool utf8_suspect(const char *bytes, uint32_t *open)
     return false;
 }
 
-static inline void block_emit(struct block_portable block, uint64_t tokens, uint32_t base,
-                              const char *bytes, struct json_scan *scan)
+static inline uint32_t block_emit(struct block_portable block, uint64_t tokens, uint32_t base,
+                                  const char *bytes, uint32_t *positions, uint8_t *classes)
 {
+    uint32_t count = 0;
     for (; tokens; tokens &= tokens - 1) {
         uint32_t place = (uint32_t)__builtin_ctzll(tokens);
-        scan->positions[scan->count] = base + place;
-        scan->classes[scan->count++] = block.classes[(unsigned char)bytes[place]];
+        positions[count] = base + place;
+        classes[count++] = block.classes[(unsigned char)bytes[place]];
     }
+    return count;
 }
 
 #include "formats/json_scan.inc.h"

@@ -64,10 +64,13 @@ static double locate_all(const struct job *job, const char *paths, bool members)
         size_t length = left < 256 << 10
                             ? left
                             : job->ops->cut(job->format, &state, job->text + at, 0, left, false);
+        uint64_t lines = state.lines;
         state = (struct cut_state){.state = state.boundary_state,
                                    .boundary_state = state.boundary_state};
         batch_fixture_fill(&fixture, job->text + at, length);
         fixture.batch.format_state = mode;
+        fixture.batch.part_line = lines > 0; /* else nobody has counted */
+        fixture.batch.line_end = lines;
         fixture.batch.ends_input = at + length == job->length;
         at += length;
         int64_t start = clock_thread_cpu();
