@@ -1,0 +1,715 @@
+/* The SQLite sink, driven directly with batches made by hand; what it wrote is read back through a
+ * connection of its own. */
+#include <math.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/fault.h"
+#include "core/sink.h"
+#include "io/row_code.h"
+#include "tests/suite.h"
+
+extern const struct sink_ops sink_sqlite;
+
+#define COLUMNS 8
+#define ROWS    4096
+
+struct rig {
+    char path[256];
+    struct option_value values[8];
+    struct option_item items[8];
+    struct string names[8];
+    struct options options;
+    struct shape_field fields[COLUMNS];
+    struct shape shape;
+    struct sink_context context;
+    struct sink *sink;
+    struct batch batch;
+    struct column columns[COLUMNS];
+    uint32_t rows[ROWS];
+    struct error error;
+    bool started;
+};
+
+static const struct option_spec *spec_of(const char *name)
+{
+    const struct option_spec *spec = sink_sqlite.noun->options;
+    while (strcmp(spec->name, name) != 0)
+        spec++;
+    return spec;
+}
+
+static struct option_value *option_add(struct rig *rig, const char *name, const char *text)
+{
+    struct option_value *value = &rig->values[rig->options.count++];
+    *value = (struct option_value){.spec = spec_of(name), .text = {text, strlen(text)}};
+    return value;
+}
+
+/* `columns`: names separated by spaces. */
+static void rig_open(struct rig *rig, const char *file, const char *columns, const char *mode,
+                     const char *key)
+{
+    memset(rig, 0, sizeof(*rig));
+    snprintf(rig->path, sizeof(rig->path), "%s/%s", suite_folder(), file);
+    rig->options.values = rig->values;
+    option_add(rig, "path", rig->path);
+    option_add(rig, "table", "t");
+    option_add(rig, "mode", mode);
+    if (key) {
+        struct option_value *value = option_add(rig, "key", "");
+        rig->names[0] = (struct string){key, strlen(key)};
+        rig->items[0].path = (struct path){.names = rig->names, .count = 1};
+        value->items = rig->items;
+        value->item_count = 1;
+    }
+    for (const char *name = columns; *name;) {
+        size_t length = strcspn(name, " ");
+        rig->fields[rig->shape.field_count] = (struct shape_field){
+            .name = {name, length}, .column = rig->shape.field_count, .anchor = COLUMN_NONE};
+        rig->shape.field_count++;
+        name += length + (name[length] == ' ');
+    }
+    rig->shape.closed = true;
+    rig->shape.fields = rig->fields;
+    rig->context = (struct sink_context){.options = &rig->options, .shape = &rig->shape};
+    rig->context.limits.timeout = 1000000; /* 1 ms: nobody else writes, or it is tested */
+    rig->context.limits.memory = 8 << 20;
+    struct batch *batch = &rig->batch;
+    batch->columns = rig->columns;
+    batch->column_count = COLUMNS;
+    CHECK(arena_open(&batch->arena, 1 << 20, 2 << 20, &rig->error));
+    CHECK(buffer_open(&batch->outputs[0].buffer, 4 << 20, 4 << 20, &rig->error));
+}
+
+static void rig_close(struct rig *rig)
+{
+    if (rig->sink)
+        sink_sqlite.close(rig->sink);
+    arena_close(&rig->batch.arena);
+    buffer_close(&rig->batch.outputs[0].buffer);
+}
+
+static bool rig_start(struct rig *rig)
+{
+    rig->started = true;
+    return sink_sqlite.open(&rig->context, &rig->sink, &rig->error) &&
+           sink_sqlite.start(rig->sink, &rig->error) == SINK_OK;
+}
+
+static struct value cell_of(const char *text)
+{
+    return text ? value_raw(text, strlen(text)) : (struct value){.kind = VALUE_ABSENT};
+}
+
+static void batch_begin(struct rig *rig, uint32_t count)
+{
+    struct batch *batch = &rig->batch;
+    CHECK(count <= ROWS);
+    arena_reset(&batch->arena);
+    buffer_reset(&batch->outputs[0].buffer);
+    batch->rejects = NULL;
+    batch->rejects_tail = &batch->rejects;
+    batch->reject_count = 0;
+    batch->record_count = batch->row_count = count;
+    batch->rows = rig->rows;
+    for (uint32_t i = 0; i < count; i++)
+        rig->rows[i] = i;
+    for (uint32_t i = 0; i < rig->shape.field_count; i++)
+        CHECK(batch_column_make(batch, i) != NULL);
+}
+
+static bool batch_send(struct rig *rig)
+{
+    struct batch *back = NULL;
+    uint32_t done = 0;
+    if (!rig->started && !rig_start(rig))
+        return false;
+    CHECK(sink_sqlite.encode(rig->sink, NULL, &rig->batch, 0, &done) == ENCODE_OK);
+    CHECK(done == rig->batch.row_count);
+    CHECK(sink_sqlite.offer(rig->sink, &rig->batch));
+    enum sink_result result = sink_sqlite.take(rig->sink, &back, &rig->error);
+    if (result == SINK_FAIL)
+        CHECK(sink_sqlite.reclaim(rig->sink) == &rig->batch);
+    CHECK(sink_sqlite.reclaim(rig->sink) == NULL);
+    return result == SINK_OK && back == &rig->batch;
+}
+
+/* Rows of JSON texts, row after row; NULL is an absent field. */
+static bool rows_send(struct rig *rig, const char *const *texts, uint32_t count)
+{
+    batch_begin(rig, count);
+    for (uint32_t i = 0; i < count * rig->shape.field_count; i++)
+        rig->columns[i % rig->shape.field_count].cells[i / rig->shape.field_count] =
+            cell_of(texts[i]);
+    return batch_send(rig);
+}
+#define SEND(rig, ...)                                                                             \
+    rows_send(rig, (const char *const[]){__VA_ARGS__},                                             \
+              sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *) /                        \
+                  (rig)->shape.field_count)
+
+static bool rig_end(struct rig *rig)
+{
+    struct commit_record record = {.final = true};
+    if (!rig->started && !rig_start(rig))
+        return false;
+    return sink_sqlite.commit(rig->sink, &record, &rig->error) == SINK_OK &&
+           sink_sqlite.publish(rig->sink, &record, &rig->error) == SINK_OK;
+}
+
+static int row_add(void *context, int count, char **texts, char **names)
+{
+    char *out = context;
+    (void)names;
+    for (int i = 0; i < count; i++)
+        snprintf(out + strlen(out), 4096 - strlen(out), "%s%s", i ? "|" : "",
+                 texts[i] ? texts[i] : "NULL");
+    snprintf(out + strlen(out), 4096 - strlen(out), ";");
+    return 0;
+}
+
+/* Runs SQL on a file of the test's folder; rows as "a|b;c|d;", an error as its message. */
+static const char *query(const char *file, const char *sql)
+{
+    static char text[4096];
+    char path[256];
+    sqlite3 *connection;
+    char *message = NULL;
+    snprintf(path, sizeof(path), "%s/%s", suite_folder(), file);
+    text[0] = 0;
+    CHECK(sqlite3_open(path, &connection) == SQLITE_OK);
+    if (sqlite3_exec(connection, sql, row_add, text, &message) != SQLITE_OK)
+        snprintf(text, sizeof(text), "%s", message);
+    sqlite3_free(message);
+    CHECK(sqlite3_close(connection) == SQLITE_OK);
+    return text;
+}
+
+static void expect_query(const char *file, const char *sql, const char *expected)
+{
+    const char *found = query(file, sql);
+    if (strcmp(found, expected) != 0)
+        printf("\n    %s\n    gives  %s\n    wanted %s\n", sql, found, expected);
+    CU_ASSERT(strcmp(found, expected) == 0);
+}
+
+static void expect_error(const struct rig *rig, const char *part)
+{
+    if (!strstr(rig->error.text, part))
+        printf("\n    \"%s\" lacks \"%s\"\n", rig->error.text, part);
+    CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, part));
+}
+
+static void expect_good(const struct rig *rig, bool good)
+{
+    if (!good)
+        printf("\n    %s\n", rig->error.text);
+    CU_ASSERT_FATAL(good);
+}
+
+static void test_kinds(void)
+{
+    struct rig rig;
+    rig_open(&rig, "kinds.db", "i r s b n l m x", "append", NULL);
+    expect_good(&rig, SEND(&rig, "42", "1.5", "\"caf\\u00e9\"", "true", "null", "[1,  2.50]",
+                           "{\"a\":{}}", "1", "-7", "2.0", "\"a\\nb\"", "false", NULL, "[]", "{}",
+                           "\"007\""));
+    batch_begin(&rig, 1);
+    struct value values[] = {value_uint(7),
+                             value_double(-INFINITY),
+                             {.kind = VALUE_TIMESTAMP, .integer = 1357016400},
+                             value_bool(true),
+                             value_null(),
+                             {.kind = VALUE_LIST},
+                             value_bytes("\0\xff", 2),
+                             value_uint(UINT64_MAX)};
+    values[1] = value_double(1e300);
+    for (unsigned i = 0; i < COLUMNS; i++)
+        rig.columns[i].cells[0] = values[i];
+    expect_good(&rig, batch_send(&rig));
+    batch_begin(&rig, 1);
+    rig.columns[2].cells[0] = (struct value){.kind = VALUE_DURATION, .integer = 1500000000};
+    expect_good(&rig, batch_send(&rig));
+    expect_good(&rig, rig_end(&rig));
+    CU_ASSERT_EQUAL(rig.sink->records_written, 4);
+    rig_close(&rig);
+    expect_query("kinds.db", "SELECT * FROM t WHERE rowid < 3",
+                 "42|1.5|caf\xC3\xA9|1|NULL|[1,  2.50]|{\"a\":{}}|1;"
+                 "-7|2.0|a\nb|0|NULL|[]|{}|007;");
+    expect_query("kinds.db", "SELECT i, r, s, b, n, l, hex(m), x FROM t WHERE rowid > 2",
+                 "7|1.0e+300|2013-01-01T05:00:00Z|1|NULL|[]|00FF|18446744073709551615;"
+                 "NULL|NULL|1.5s|NULL|NULL|NULL||NULL;");
+    expect_query("kinds.db", "SELECT typeof(i), typeof(r), typeof(s), typeof(b), typeof(x) FROM t",
+                 "integer|real|text|integer|integer;integer|real|text|integer|text;"
+                 "integer|real|text|integer|text;null|null|text|null|null;");
+    expect_query("kinds.db", "SELECT name, type FROM pragma_table_info('t')",
+                 "i|INTEGER;r|REAL;s|TEXT;b|INTEGER;n|;l|TEXT;m|;x|;");
+    expect_query("kinds.db", "PRAGMA integrity_check", "ok;");
+    expect_query("kinds.db", "PRAGMA journal_mode", "wal;");
+}
+
+/* What comes first does not decide how the rest is stored. */
+static void test_late_kinds(void)
+{
+    struct rig rig;
+    rig_open(&rig, "late.db", "zip n", "append", NULL);
+    expect_good(&rig, SEND(&rig, "12345", NULL));
+    expect_good(&rig, SEND(&rig, "\"00501\"", "1"));
+    expect_good(&rig, SEND(&rig, "1.0", "2"));
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    expect_query("late.db", "SELECT zip, typeof(zip), n FROM t",
+                 "12345|integer|NULL;00501|text|1;1.0|real|2;");
+    expect_query("late.db", "SELECT name, type FROM pragma_table_info('t')", "zip|;n|INTEGER;");
+}
+
+static void test_names(void)
+{
+    struct rig rig;
+    rig_open(&rig, "names.db", "a\"b select ;drop it's %s \xC3\xBC", "replace", NULL);
+    expect_good(&rig, SEND(&rig, "1", "2", "3", "4", "5", "6"));
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    expect_query("names.db",
+                 "SELECT \"a\"\"b\", \"select\", \";drop\", \"it's\", \"%s\", \"\xC3\xBC\" FROM t",
+                 "1|2|3|4|5|6;");
+    rig_open(&rig, "names.db", "a A", "replace", NULL);
+    CU_ASSERT_FALSE(SEND(&rig, "1", "2"));
+    expect_error(&rig, "duplicate column name");
+    rig_close(&rig);
+}
+
+static void test_append(void)
+{
+    struct rig rig;
+    for (int i = 0; i < 2; i++) {
+        rig_open(&rig, "append.db", "a b", "append", NULL);
+        expect_good(&rig, SEND(&rig, "1", "\"x\"", "2", "\"y\""));
+        expect_good(&rig, rig_end(&rig));
+        rig_close(&rig);
+    }
+    expect_query("append.db", "SELECT a, b FROM t", "1|x;2|y;1|x;2|y;");
+    rig_open(&rig, "append.db", "a c", "append", NULL);
+    CU_ASSERT_FALSE(SEND(&rig, "1", "2"));
+    expect_error(&rig, "table t has no column c; its columns: a, b");
+    sink_sqlite.abort(rig.sink, false);
+    rig_close(&rig);
+    expect_query("append.db", "SELECT count(*) FROM t", "4;");
+}
+
+static void test_abort(void)
+{
+    struct rig rig;
+    rig_open(&rig, "abort.db", "a", "append", NULL); /* a table of this run goes with it */
+    expect_good(&rig, SEND(&rig, "1"));
+    sink_sqlite.abort(rig.sink, false);
+    rig_close(&rig);
+    expect_query("abort.db", "SELECT count(*) FROM sqlite_schema", "0;");
+    rig_open(&rig, "abort.db", "a", "replace", NULL);
+    expect_good(&rig, SEND(&rig, "1"));
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    rig_open(&rig, "abort.db", "a", "replace", NULL);
+    expect_good(&rig, SEND(&rig, "2", "3"));
+    expect_query("abort.db", "SELECT a FROM t", "1;"); /* readers see the old one */
+    sink_sqlite.abort(rig.sink, false);
+    rig_close(&rig);
+    expect_query("abort.db", "SELECT a FROM t", "1;");
+    expect_query("abort.db", "SELECT name FROM sqlite_schema", "t;");
+}
+
+static void test_replace(void)
+{
+    struct rig rig;
+    query("replace.db", "CREATE TABLE t__leat (stale)");
+    for (int i = 0; i < 2; i++) {
+        rig_open(&rig, "replace.db", "a b", "replace", NULL);
+        expect_good(&rig, SEND(&rig, "1", "\"x\"", "2", "\"y\""));
+        expect_good(&rig, SEND(&rig, "3", "\"z\""));
+        expect_good(&rig, rig_end(&rig));
+        rig_close(&rig);
+        expect_query("replace.db", "SELECT * FROM t", "1|x;2|y;3|z;");
+        expect_query("replace.db", "SELECT name, sql FROM sqlite_schema",
+                     "t|CREATE TABLE \"t\" (\"a\" INTEGER, \"b\" TEXT);");
+    }
+    rig_open(&rig, "replace.db", "a c", "replace", NULL); /* other columns: another table */
+    expect_good(&rig, SEND(&rig, "1.5", "2"));
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    expect_query("replace.db", "SELECT * FROM t", "1.5|2;");
+    rig_open(&rig, "replace.db", "a c", "replace", NULL); /* nothing came */
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    expect_query("replace.db", "SELECT count(*) FROM t", "0;");
+    expect_query("replace.db", "SELECT count(*) FROM sqlite_schema", "1;");
+}
+
+static void test_replace_keeps_definition(void)
+{
+    struct rig rig;
+    query("kept.db",
+          "CREATE TABLE [t] (a INTEGER PRIMARY KEY, b TEXT NOT NULL, c DEFAULT 'c');"
+          "CREATE INDEX by_b ON t(b); CREATE TABLE other(t); INSERT INTO t VALUES(9,'q',0)");
+    rig_open(&rig, "kept.db", "b a", "replace", NULL);
+    expect_good(&rig, SEND(&rig, "\"x\"", "2", NULL, "3", "\"y\"", "1", "\"z\"", "2"));
+    CU_ASSERT_EQUAL(rig.batch.reject_count, 2); /* NOT NULL, and 2 twice */
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    expect_query("kept.db", "SELECT * FROM t", "1|y|c;2|x|c;");
+    expect_query("kept.db", "SELECT name, tbl_name FROM sqlite_schema WHERE type = 'index'",
+                 "by_b|t;");
+    expect_query("kept.db", "INSERT INTO t VALUES (1, 'w', 0)", "UNIQUE constraint failed: t.a");
+    rig_open(&rig, "kept.db", "a z", "replace", NULL);
+    CU_ASSERT_FALSE(SEND(&rig, "1", "2"));
+    expect_error(&rig, "has no column z, and indexes");
+    sink_sqlite.abort(rig.sink, false);
+    rig_close(&rig);
+    expect_query("kept.db", "SELECT count(*) FROM t", "2;");
+}
+
+static void test_replace_referred(void)
+{
+    struct rig rig;
+    query("referred.db",
+          "CREATE TABLE t (a INTEGER PRIMARY KEY, b); INSERT INTO t VALUES (1, 'old');"
+          "CREATE TABLE child (id REFERENCES t(a) ON DELETE CASCADE); INSERT INTO child VALUES (1);"
+          "CREATE VIEW v AS SELECT b FROM t; CREATE TABLE log (b);"
+          "CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.b); END");
+    rig_open(&rig, "referred.db", "a b", "replace", NULL);
+    expect_good(&rig, SEND(&rig, "1", "\"new\"", "2", "\"more\""));
+    expect_query("referred.db", "SELECT b FROM v", "old;");
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    expect_query("referred.db", "SELECT b FROM v", "new;more;");
+    expect_query("referred.db", "SELECT id FROM child", "1;"); /* no cascade */
+    expect_query("referred.db", "SELECT b FROM log", "new;more;");
+    rig_open(&rig, "referred.db", "a b", "replace", NULL);
+    expect_good(&rig, SEND(&rig, "7", "\"x\""));
+    CU_ASSERT_FALSE(rig_end(&rig));
+    expect_error(&rig, "1 rows of other tables would refer");
+    sink_sqlite.abort(rig.sink, false);
+    rig_close(&rig);
+    expect_query("referred.db", "SELECT b FROM v", "new;more;");
+    expect_query("referred.db", "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%leat%'",
+                 "0;");
+}
+
+static void test_upsert(void)
+{
+    struct rig rig;
+    for (int i = 0; i < 2; i++) {
+        rig_open(&rig, "upsert.db", "k v", "upsert", "k");
+        expect_good(&rig, SEND(&rig, "\"a\"", "1", "\"b\"", "2", NULL, "3", "\"a\"", "4"));
+        CU_ASSERT_EQUAL(rig.batch.reject_count, 1);
+        CU_ASSERT_EQUAL(rig.batch.rejects->record, 2);
+        CU_ASSERT_STRING_EQUAL(rig.batch.rejects->text, "the key k is null");
+        expect_good(&rig, rig_end(&rig));
+        rig_close(&rig);
+    }
+    expect_query("upsert.db", "SELECT k, v FROM t ORDER BY k", "a|4;b|2;");
+    query("upsert.db", "DROP TABLE t; CREATE TABLE t (k, v)");
+    rig_open(&rig, "upsert.db", "k v", "upsert", "k");
+    CU_ASSERT_FALSE(SEND(&rig, "1", "2"));
+    expect_error(&rig, "no primary key or unique index");
+    rig_close(&rig);
+    rig_open(&rig, "upsert2.db", "a b", "upsert", "k");
+    CU_ASSERT_FALSE(SEND(&rig, "1", "2"));
+    expect_error(&rig, "the key k is none of the fields");
+    rig_close(&rig);
+    rig_open(&rig, "upsert2.db", "a", "upsert", "a");
+    expect_good(&rig, SEND(&rig, "1", "1", "2"));
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    expect_query("upsert2.db", "SELECT a FROM t", "1;2;");
+}
+
+static void test_refused(void)
+{
+    struct rig rig;
+    query("refused.db",
+          "CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1);"
+          "CREATE TABLE t (a UNIQUE, b NOT NULL, c CHECK (c < 10), d REFERENCES p(id),"
+          "e INTEGER PRIMARY KEY)");
+    rig_open(&rig, "refused.db", "a b c d e", "append", NULL);
+    static const char *const row[] = {"1", "1", "1",     "1", "1", "1", "1", "1", "1",
+                                      "2", "2", NULL,    "1", "1", "3", "3", "1", "11",
+                                      "1", "4", "4",     "1", "1", "5", "5", "5", "1",
+                                      "1", "1", "\"x\"", "6", "1", "1", "1", "6"};
+    expect_good(&rig, rows_send(&rig, row, 7));
+    static const struct {
+        uint32_t record;
+        const char *name;
+    } wanted[] = {{1, "UNIQUE constraint failed: t.a (SQLITE_CONSTRAINT_UNIQUE)"},
+                  {2, "(SQLITE_CONSTRAINT_NOTNULL)"},
+                  {3, "(SQLITE_CONSTRAINT_CHECK)"},
+                  {4, "(SQLITE_CONSTRAINT_FOREIGNKEY)"},
+                  {5, "datatype mismatch (SQLITE_MISMATCH)"}};
+    const struct reject *reject = rig.batch.rejects;
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++, reject = reject->next) {
+        CU_ASSERT_PTR_NOT_NULL_FATAL(reject);
+        CU_ASSERT_EQUAL(reject->record, wanted[i].record);
+        CU_ASSERT_EQUAL(reject->stage, STAGE_SINK);
+        CU_ASSERT_EQUAL(reject->code, ERROR_REFUSED);
+        CU_ASSERT_PTR_NOT_NULL(strstr(reject->text, wanted[i].name));
+    }
+    CU_ASSERT_PTR_NULL(reject);
+    CU_ASSERT_EQUAL(rig.sink->records_written, 2);
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    expect_query("refused.db", "SELECT a FROM t", "1;6;");
+}
+
+/* More refusals than the arena holds in its ordinary size. */
+static void test_many_refused(void)
+{
+    struct rig rig;
+    query("many.db", "CREATE TABLE t (a CHECK (a < 0))");
+    rig_open(&rig, "many.db", "a", "append", NULL);
+    rig.batch.arena.soft = rig.batch.arena.limit = 200000;
+    batch_begin(&rig, ROWS);
+    for (uint32_t i = 0; i < ROWS; i++)
+        rig.columns[0].cells[i] = value_int(i % 8 ? (int64_t)i : -1);
+    expect_good(&rig, batch_send(&rig));
+    CU_ASSERT_EQUAL(rig.batch.reject_count, ROWS / 8 * 7);
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    expect_query("many.db", "SELECT count(*) FROM t", "512;");
+}
+
+static void test_transactions(void)
+{
+    struct rig rig;
+    rig_open(&rig, "seen.db", "a", "append", NULL);
+    expect_good(&rig, SEND(&rig, "1")); /* few rows: the input is slow, so it is seen at once */
+    expect_query("seen.db", "SELECT a FROM t", "1;");
+    batch_begin(&rig, ROWS);
+    for (uint32_t i = 0; i < ROWS; i++)
+        rig.columns[0].cells[i] = value_int(i);
+    expect_good(&rig, batch_send(&rig));
+    struct batch *back;
+    CU_ASSERT_EQUAL(sink_sqlite.take(rig.sink, &back, &rig.error),
+                    SINK_WAIT); /* nothing more now */
+    expect_query("seen.db", "SELECT count(*) FROM t", "4097;");
+    expect_query("seen.db", "INSERT INTO t VALUES (0)", ""); /* and others may write */
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+}
+
+static bool start_fails(struct rig *rig, const char *file)
+{
+    rig_open(rig, file, "a", "append", NULL);
+    bool failed = !SEND(rig, "1");
+    if (rig->sink)
+        sink_sqlite.abort(rig->sink, false);
+    rig_close(rig);
+    return failed;
+}
+
+static void test_bad_targets(void)
+{
+    struct rig rig;
+    char path[256];
+    snprintf(path, sizeof(path), "%s/folder", suite_folder());
+    CU_ASSERT_EQUAL_FATAL(mkdir(path, 0700), 0);
+    CU_ASSERT(start_fails(&rig, "folder"));
+    expect_error(&rig, "not a database but a folder");
+    CU_ASSERT(start_fails(&rig, "missing/x.db"));
+    expect_error(&rig, "No such file or directory (SQLITE_CANTOPEN");
+    snprintf(path, sizeof(path), "%s/text.db", suite_folder());
+    FILE *file = fopen(path, "w");
+    for (int i = 0; i < 200; i++)
+        fprintf(file, "this is a text and no database\n");
+    fclose(file);
+    CU_ASSERT(start_fails(&rig, "text.db"));
+    expect_error(&rig, "file is not a database (SQLITE_NOTADB)");
+    query("view.db", "CREATE VIEW t AS SELECT 1 AS a");
+    CU_ASSERT(start_fails(&rig, "view.db"));
+    expect_error(&rig, "t is a view");
+    rig_open(&rig, "none.db", "a", "append", NULL);
+    option_add(&rig, "create", "no");
+    CU_ASSERT_FALSE(SEND(&rig, "1"));
+    expect_error(&rig, "there is no table t");
+    rig_close(&rig);
+    if (geteuid() == 0)
+        return; /* root writes everywhere */
+    query("locked.db", "CREATE TABLE t (a)");
+    snprintf(path, sizeof(path), "%s/locked.db", suite_folder());
+    CU_ASSERT_EQUAL(chmod(path, 0400), 0);
+    CU_ASSERT(start_fails(&rig, "locked.db"));
+    expect_error(&rig, "SQLITE_READONLY");
+}
+
+static void test_locked(void)
+{
+    struct rig rig;
+    char path[256];
+    sqlite3 *other;
+    query("busy.db", "PRAGMA journal_mode = WAL; CREATE TABLE t (a)");
+    snprintf(path, sizeof(path), "%s/busy.db", suite_folder());
+    CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &other), SQLITE_OK);
+    CU_ASSERT_EQUAL(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    CU_ASSERT(start_fails(&rig, "busy.db"));
+    expect_error(&rig, "database is locked (SQLITE_BUSY); another process is writing");
+    sqlite3_close(other);
+    CU_ASSERT_FALSE(start_fails(&rig, "busy.db"));
+}
+
+static void test_options(void)
+{
+    struct rig rig;
+    rig_open(&rig, "options.db", "a", "upsert", NULL);
+    CU_ASSERT_FALSE(rig_start(&rig));
+    CU_ASSERT_EQUAL(rig.error.code, ERROR_PROGRAM);
+    expect_error(&rig, "needs `key`");
+    rig_close(&rig);
+    rig_open(&rig, "options.db", "a", "append", "a");
+    CU_ASSERT_FALSE(rig_start(&rig));
+    expect_error(&rig, "upsert only");
+    rig_close(&rig);
+    rig_open(&rig, "typed.db", "a b", "append", NULL);
+    struct option_value *types = option_add(&rig, "columns", "");
+    rig.names[1] = STRING("b");
+    rig.items[1] =
+        (struct option_item){.path = {.names = &rig.names[1], .count = 1}, .word = STRING("text")};
+    types->items = &rig.items[1];
+    types->item_count = 1;
+    expect_good(&rig, SEND(&rig, "1", "2"));
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    expect_query("typed.db", "SELECT a, typeof(a), b, typeof(b) FROM t", "1|integer|2|text;");
+    expect_query("typed.db", "SELECT type FROM pragma_table_info('t')", "INTEGER;TEXT;");
+}
+
+/* One run over a table that is there, in a process of its own with a fault. 0: done, 1: an error.
+ */
+static int run_with_fault(const char *fault, const char *mode)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    CU_ASSERT_FATAL(child >= 0);
+    if (child == 0) {
+        struct rig rig;
+        char value[16];
+        setenv("LEAT_FAULT", fault, 1);
+        rig_open(&rig, "fault.db", "a b", mode, NULL);
+        if (!fault_open())
+            _exit(99);
+        bool good = true;
+        for (int i = 0; i < 3 && good; i++) {
+            snprintf(value, sizeof(value), "%d", 10 + i);
+            good = SEND(&rig, value, "\"new\"");
+        }
+        good = good && rig_end(&rig);
+        if (!good && rig.error.text[0] == 0)
+            _exit(98);
+        if (!good && rig.sink)
+            sink_sqlite.abort(rig.sink, false);
+        rig_close(&rig);
+        _exit(good ? 0 : 1);
+    }
+    int status;
+    CU_ASSERT_FATAL(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* Every operation fails once, or from then on: a message, and the old table or the new one. */
+static void torture(const char *form, const char *mode)
+{
+    static const char old_rows[] = "1|old;";
+    static const char new_rows[] = "10|new;11|new;12|new;";
+    int passed = 0; /* in a row: enough of them, and there is no n-th operation any more */
+    for (int n = 1; passed < 20; n++) {
+        char fault[32];
+        CU_ASSERT_FATAL(n < 2000);
+        query("fault.db",
+              "PRAGMA journal_mode = WAL; DROP TABLE IF EXISTS t; CREATE TABLE t (a, b);"
+              "INSERT INTO t VALUES (1, 'old')");
+        snprintf(fault, sizeof(fault), form, n);
+        int status = run_with_fault(fault, mode);
+        CU_ASSERT_FATAL(status == 0 || status == 1);
+        const char *found = query("fault.db", "SELECT a, b FROM t");
+        bool is_new = strcmp(found, new_rows) == 0;
+        if (!is_new && strcmp(found, old_rows) != 0)
+            printf("\n    %s: %s\n", fault, found);
+        CU_ASSERT_FATAL(is_new || strcmp(found, old_rows) == 0);
+        CU_ASSERT_FATAL(status != 0 || is_new);
+        expect_query("fault.db", "PRAGMA integrity_check", "ok;");
+        query("fault.db", "DROP TABLE IF EXISTS t__leat");
+        passed = status == 0 ? passed + 1 : 0;
+    }
+}
+
+static void test_faults(void)
+{
+    torture("io:%d:ENOSPC", "replace");
+    torture("io:%d:EIO", "replace");
+    torture("io:%d+:EIO", "replace");
+    torture("alloc:%d", "replace");
+}
+
+static void test_row_code(void)
+{
+    struct rig rig;
+    rig_open(&rig, "unused.db", "a b c", "append", NULL);
+    batch_begin(&rig, 3);
+    const char *texts[] = {"1", "\"text\"", "[1]", "1e400", "1", "1", "3", "null", "\"x\\ty\""};
+    for (unsigned i = 0; i < 9; i++)
+        rig.columns[i % 3].cells[i / 3] = cell_of(texts[i]);
+    struct buffer *buffer = &rig.batch.outputs[0].buffer;
+    uint32_t done;
+    CU_ASSERT_EQUAL(row_encode(&rig.shape, &rig.batch, 0, &done, buffer), ENCODE_OK);
+    size_t size = buffer->length;
+    CU_ASSERT_EQUAL(rig.batch.reject_count, 1);
+    CU_ASSERT_EQUAL(rig.batch.rejects->record, 1);
+    CU_ASSERT_EQUAL(rig.batch.rejects->code, ERROR_OVERFLOW);
+    struct row_reader reader = row_reader_open(buffer);
+    uint32_t record;
+    CU_ASSERT(row_next(&reader, &record) && record == 0);
+    CU_ASSERT_EQUAL(row_cell(&reader).integer, 1);
+    CU_ASSERT(string_equal(row_cell(&reader).text, STRING("text")));
+    CU_ASSERT(string_equal(row_cell(&reader).text, STRING("[1]")));
+    CU_ASSERT(row_next(&reader, &record) && record == 2);
+    CU_ASSERT_EQUAL(row_cell(&reader).integer, 3);
+    CU_ASSERT_EQUAL(row_cell(&reader).kind, ROW_NULL);
+    CU_ASSERT(string_equal(row_cell(&reader).text, STRING("x\ty")));
+    CU_ASSERT_FALSE(row_next(&reader, &record));
+    for (size_t limit = 0; limit < size; limit++) { /* whole rows, or none */
+        buffer->length = 0;
+        buffer->limit = limit;
+        CU_ASSERT_EQUAL(row_encode(&rig.shape, &rig.batch, 0, &done, buffer), ENCODE_FULL);
+        CU_ASSERT(done == 0 ? buffer->length == 0 : buffer->length > 20 && done < 3);
+    }
+    buffer_reset(buffer);
+    rig.batch.arena.limit = rig.batch.arena.used; /* "x\ty" has to be decoded */
+    CU_ASSERT_EQUAL(row_encode(&rig.shape, &rig.batch, 2, &done, buffer), ENCODE_SPLIT);
+    CU_ASSERT_EQUAL(done, 2);
+    rig.batch.arena.limit = rig.batch.arena.soft;
+    static const enum value_kind kinds[] = {VALUE_TYPE, VALUE_OPTIONAL};
+    for (size_t i = 0; i < 3; i++) {
+        batch_begin(&rig, 1);
+        rig.columns[1].cells[0] = value_double(NAN);
+        if (i < 2)
+            rig.columns[1].cells[0] = (struct value){.kind = (uint8_t)kinds[i]};
+        CU_ASSERT_EQUAL(row_encode(&rig.shape, &rig.batch, 0, &done, buffer), ENCODE_OK);
+        CU_ASSERT_EQUAL(buffer->length, 0);
+        CU_ASSERT_EQUAL_FATAL(rig.batch.reject_count, 1);
+        CU_ASSERT_EQUAL(rig.batch.rejects->code, ERROR_NOT_WRITABLE);
+        CU_ASSERT_EQUAL(strncmp(rig.batch.rejects->text, "b: ", 3), 0);
+    }
+    rig_close(&rig);
+}
+
+SUITE(sqlite, {"every kind of value", test_kinds}, {"kinds that come late", test_late_kinds},
+      {"names are quoted", test_names}, {"append", test_append}, {"abort", test_abort},
+      {"replace", test_replace}, {"replace keeps a definition", test_replace_keeps_definition},
+      {"replace what others refer to", test_replace_referred}, {"upsert", test_upsert},
+      {"refused rows", test_refused}, {"many refused rows", test_many_refused},
+      {"transactions end when idle", test_transactions}, {"bad targets", test_bad_targets},
+      {"locked by another", test_locked}, {"options", test_options},
+      {"every operation fails", test_faults}, {"rows as bytes", test_row_code})
