@@ -51,6 +51,10 @@ static bool diagnostics_room(struct diagnostics *diagnostics)
 static void diagnostics_add(struct diagnostics *diagnostics, enum severity severity,
                             struct span span, const char *format, va_list arguments)
 {
+    if (diagnostics->count == DIAGNOSTICS_LIMIT) {
+        diagnostics->errors += severity == SEVERITY_ERROR;
+        return;
+    }
     struct diagnostic added = {.severity = severity, .span = span};
     int written = vsnprintf(added.text, sizeof(added.text), format, arguments);
     CHECK(written >= 0);
@@ -85,20 +89,6 @@ bool diagnostics_warning(struct diagnostics *diagnostics, struct span span, cons
     return false;
 }
 
-static size_t line_begin(struct string text, size_t offset)
-{
-    while (offset > 0 && text.data[offset - 1] != '\n')
-        offset--;
-    return offset;
-}
-
-static size_t line_finish(struct string text, size_t offset)
-{
-    while (offset < text.length && text.data[offset] != '\n')
-        offset++;
-    return offset;
-}
-
 static size_t count_points(struct string text, size_t from, size_t to)
 {
     size_t count = 0;
@@ -107,16 +97,40 @@ static size_t count_points(struct string text, size_t from, size_t to)
     return count;
 }
 
+/* A place of the text; moves forward only, so that printing sorted messages reads the text once. */
+struct place {
+    size_t offset;
+    size_t line_begin;
+    uint32_t line;
+    uint32_t column;
+};
+
+static const struct place first_place = {.line = 1, .column = 1};
+
+static void place_move(struct string text, struct place *place, size_t offset)
+{
+    size_t from = place->offset;
+    offset = size_min(offset, text.length);
+    CHECK(offset >= from);
+    for (const char *newline; from < offset; from = (size_t)(newline - text.data) + 1) {
+        newline = memchr(text.data + from, '\n', offset - from);
+        if (!newline)
+            break;
+        place->line++;
+        place->column = 1;
+        place->line_begin = place->offset = (size_t)(newline - text.data) + 1;
+    }
+    place->column += (uint32_t)count_points(text, place->offset, offset);
+    place->offset = offset;
+}
+
 void diagnostics_locate(const struct diagnostics *diagnostics, uint32_t offset, uint32_t *line,
                         uint32_t *column)
 {
-    struct string text = diagnostics->text;
-    size_t at = size_min(offset, text.length);
-    size_t begin = line_begin(text, at);
-    *line = 1;
-    for (size_t i = 0; i < begin; i++)
-        *line += text.data[i] == '\n';
-    *column = (uint32_t)count_points(text, begin, at) + 1;
+    struct place place = first_place;
+    place_move(diagnostics->text, &place, offset);
+    *line = place.line;
+    *column = place.column;
 }
 
 /* Writes text[from, to) so that it cannot harm a terminal; a tab stays one where `keep_tabs`. */
@@ -131,11 +145,23 @@ static void print_safely(struct string text, size_t from, size_t to, bool keep_t
     }
 }
 
-/* Moves `offset` by `points` code points, not behind `end`. */
-static size_t skip_points(struct string text, size_t offset, size_t end, size_t points)
+/* The offset `points` code points behind `offset`, but no further than the end of the line. */
+static size_t skip_forward(struct string text, size_t offset, size_t points)
 {
-    for (unsigned size; points > 0 && offset < end; points--, offset += size)
-        (void)text_point(text, offset, &size);
+    for (unsigned size; points > 0 && offset < text.length; points--, offset += size)
+        if (text_point(text, offset, &size) == '\n')
+            break;
+    if (offset > 0 && text.data[offset - 1] == '\r' &&
+        (offset == text.length || text.data[offset] == '\n'))
+        offset--;
+    return offset;
+}
+
+static size_t skip_back(struct string text, size_t offset, size_t begin, size_t points)
+{
+    for (; points > 0 && offset > begin; points--)
+        for (offset--; offset > begin && (text.data[offset] & 0xC0) == 0x80;)
+            offset--;
     return offset;
 }
 
@@ -152,41 +178,38 @@ static void print_carets(struct string text, size_t from, struct span span, size
 }
 
 /* The source line with the span's carets beneath; a long line through a window. */
-static void print_source(struct string text, struct span span, FILE *out)
+static void print_source(struct string text, size_t begin, struct span span, FILE *out)
 {
-    size_t begin = line_begin(text, span.start);
-    size_t end = line_finish(text, span.start);
-    while (end > begin && end > span.start && text.data[end - 1] == '\r')
-        end--;
-    size_t from = begin, to = end;
-    if (count_points(text, begin, end) > WINDOW_WIDTH) {
-        size_t before = count_points(text, begin, span.start);
-        if (before > WINDOW_BEFORE)
-            from = skip_points(text, begin, end, before - WINDOW_BEFORE);
-        to = skip_points(text, from, end, WINDOW_WIDTH);
+    size_t from = begin;
+    size_t to = size_max(skip_forward(text, begin, WINDOW_WIDTH), span.start);
+    bool cut = to < text.length && text.data[to] != '\n' && text.data[to] != '\r';
+    if (cut) {
+        from = skip_back(text, span.start, begin, WINDOW_BEFORE);
+        to = size_max(skip_forward(text, from, WINDOW_WIDTH), span.start);
+        cut = to < text.length && text.data[to] != '\n' && text.data[to] != '\r';
     }
     fputs(from > begin ? INDENT "..." : INDENT, out);
     print_safely(text, from, to, true, out);
-    fputs(to < end ? "...\n" INDENT : "\n" INDENT, out);
+    fputs(cut ? "...\n" INDENT : "\n" INDENT, out);
     if (from > begin)
         fputs("   ", out);
     print_carets(text, from, span, to, out);
 }
 
-static void print_one(struct diagnostics *diagnostics, const struct diagnostic *item, FILE *out)
+static void print_one(struct diagnostics *diagnostics, const struct diagnostic *item,
+                      struct place *place, FILE *out)
 {
     struct string text = diagnostics->text;
     struct string message = {item->text, strlen(item->text)};
     struct span span = item->span;
-    uint32_t line, column;
     span.start = (uint32_t)size_min(span.start, text.length);
     span.end = (uint32_t)size_min(span.end, text.length);
-    diagnostics_locate(diagnostics, span.start, &line, &column);
-    fprintf(out, "%s:%u:%u: %s: ", diagnostics->name, line, column,
+    place_move(text, place, span.start);
+    fprintf(out, "%s:%u:%u: %s: ", diagnostics->name, place->line, place->column,
             item->severity == SEVERITY_ERROR ? "error" : "warning");
     print_safely(message, 0, message.length, false, out);
     fputc('\n', out);
-    print_source(text, span, out);
+    print_source(text, place->line_begin, span, out);
 }
 
 static int compare_places(const void *a, const void *b)
@@ -204,13 +227,13 @@ static int compare_places(const void *a, const void *b)
 void diagnostics_print(struct diagnostics *diagnostics, FILE *out)
 {
     size_t errors = 0;
+    struct place place = first_place;
     if (diagnostics->count > 1)
         qsort(diagnostics->items, diagnostics->count, sizeof(*diagnostics->items), compare_places);
     for (size_t i = 0; i < diagnostics->count; i++) {
-        print_one(diagnostics, &diagnostics->items[i], out);
+        print_one(diagnostics, &diagnostics->items[i], &place, out);
         errors += diagnostics->items[i].severity == SEVERITY_ERROR;
     }
     if (errors < diagnostics->errors)
-        fprintf(out, "%s: error: memory is short: %zu more messages are lost\n", diagnostics->name,
-                diagnostics->errors - errors);
+        fprintf(out, "%s: error: and %zu more\n", diagnostics->name, diagnostics->errors - errors);
 }

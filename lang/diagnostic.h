@@ -27,8 +27,12 @@ struct diagnostics {
     struct diagnostic *items;
     size_t count;
     size_t capacity;
-    size_t errors; /* of severity ERROR */
+    size_t errors; /* of severity ERROR, those that were not kept included */
 };
+
+/* So many are kept, which bounds the memory and time that a hostile program may cost; further
+ * errors are counted only. */
+#define DIAGNOSTICS_LIMIT 1000
 
 void diagnostics_open(struct diagnostics *diagnostics, const char *name, struct string text);
 void diagnostics_close(struct diagnostics *diagnostics);

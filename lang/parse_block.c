@@ -276,8 +276,8 @@ bool parse_noun_options(struct parser *parser, const struct noun *noun, struct s
     bool good = parse_positionals(parser, noun);
     if (good && at_punctuation(parser, '{')) {
         good = parse_block(parser, noun, mark);
-        if (good && noun->takes_format)
-            good = check_format_options(parser, noun, mark);
+        if (noun->takes_format)
+            good = check_format_options(parser, noun, mark) && good;
     }
     if (good)
         good = check_required(parser, noun, mark, place);
