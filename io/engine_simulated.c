@@ -90,21 +90,22 @@ static bool entry_possible(const struct simulated_entry *entry)
     return !waits || io_request_ready(request);
 }
 
-static int64_t engine_next(const struct simulated_engine *engine)
+static int64_t engine_next(const struct simulated_engine *engine, int64_t after)
 {
     int64_t next = INT64_MAX;
     for (unsigned i = 0; i < engine->count; i++) {
-        if (engine->entries[i].due < next && entry_possible(&engine->entries[i]))
+        int64_t due = engine->entries[i].due;
+        if (due > after && due < next && entry_possible(&engine->entries[i]))
             next = engine->entries[i].due;
     }
     return next;
 }
 
-int64_t io_simulation_next(const struct io_simulation *simulation)
+int64_t io_simulation_next(const struct io_simulation *simulation, int64_t after)
 {
     int64_t next = INT64_MAX;
     for (struct simulated_engine *engine = simulation->engines; engine; engine = engine->next) {
-        int64_t due = engine_next(engine);
+        int64_t due = engine_next(engine, after);
         next = due < next ? due : next;
     }
     return next;
@@ -172,7 +173,7 @@ static void simulated_collect(struct io_engine *base, int64_t timeout)
     due_complete(engine);
     if (base->complete_first || timeout == 0)
         return;
-    int64_t next = engine_next(engine);
+    int64_t next = engine_next(engine, -1);
     int64_t end = engine->simulation->now + timeout;
     io_simulation_advance(engine->simulation, next < end ? next : end);
     due_complete(engine);

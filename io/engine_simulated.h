@@ -16,9 +16,9 @@ struct io_simulation *io_simulation_open(uint64_t seed, struct error *error);
 void io_simulation_close(struct io_simulation *simulation);
 /* Simulated time in nanoseconds. */
 int64_t io_simulation_now(const struct io_simulation *simulation);
-/* When the next request of any engine is due, or INT64_MAX: what time to go to when every actor is
- * idle. Polls of descriptors that are not ready are never due. */
-int64_t io_simulation_next(const struct io_simulation *simulation);
+/* When the next request of any engine is due later than `after`, or INT64_MAX: what time to go to
+ * when every actor is idle. Polls of descriptors that are not ready are never due. */
+int64_t io_simulation_next(const struct io_simulation *simulation, int64_t after);
 /* Moves time forward (never back). */
 void io_simulation_advance(struct io_simulation *simulation, int64_t to);
 /* One in `one_in` requests from now on fails with `os_errno` (0: none). */

@@ -55,14 +55,16 @@ static void source_reclaim(struct source_actor *source, struct source *current)
 static enum step_result source_next(struct source_actor *source, struct source *current)
 {
     struct run *run = source->actor.run;
+    bool stopping = atomic_load_explicit(&run->source_stop, memory_order_acquire);
+    bool signalled = atomic_load_explicit(&run->stop_signal, memory_order_relaxed) != 0;
+    bool cut = source->told && !current->endless;
     source_reclaim(source, current);
     source->current++;
     source->told = false;
-    bool stopping = atomic_load_explicit(&run->source_stop, memory_order_acquire);
     if (source->current < run->plan->source_count && !stopping)
         return STEP_MOVED;
-    if (source->current < run->plan->source_count)
-        atomic_store_explicit(&run->interrupted, true, memory_order_relaxed);
+    if (signalled && (cut || source->current < run->plan->source_count))
+        atomic_store_explicit(&run->interrupted, true, memory_order_release);
     if (source->spare)
         pool_return(run, source->spare);
     source->spare = NULL;

@@ -10,14 +10,15 @@
 #include "lang/diagnostic.h"
 #include "stages/stages.h"
 
-/* Tokens are counted in nanoseconds of saved-up time, so nothing is lost to rounding: an event
- * costs 1/rate, and at most burst/rate can be saved up. */
+/* Tokens are counted as saved-up time: an event costs 1/rate, and at most burst/rate can be saved up.
+ * Whole sixteenths of a nanosecond, the cost rounded up: exact, and never above the rate. */
+#define TICKS 16 /* in a nanosecond */
 struct token_bucket {
     pthread_mutex_t lock; /* guards `ready` */
     struct string name;
-    double cost;     /* nanoseconds for each event */
-    double capacity; /* nanoseconds */
-    double ready;    /* the time up to which everything is spent; monotonic nanoseconds */
+    int64_t cost;     /* ticks for each event */
+    int64_t capacity; /* ticks */
+    int64_t ready;    /* the time up to which everything is spent; monotonic, in ticks */
     uint32_t users;  /* stages that hold it; main thread */
 };
 
@@ -94,9 +95,11 @@ static bool limit_open(struct stage_context *context, struct stage **stage)
     }
     limit->bucket->users++;
     if (rate > 0) {
-        limit->bucket->cost = (double)NANOSECONDS / rate;
-        limit->bucket->capacity =
-            limit->bucket->cost * (double)option_integer(context->options, "burst", 1);
+        int64_t burst = option_integer(context->options, "burst", 1);
+        limit->bucket->cost = (int64_t)(TICKS * (double)NANOSECONDS / rate) + 1;
+        if (__builtin_mul_overflow(limit->bucket->cost, burst > 0 ? burst : 1,
+                                   &limit->bucket->capacity))
+            limit->bucket->capacity = INT64_MAX / 2;
     }
     if (limit->bucket->cost == 0) {
         diagnostics_error(context->diagnostics, context->options->span,
@@ -113,15 +116,14 @@ static bool limit_open(struct stage_context *context, struct stage **stage)
 static uint32_t bucket_take(struct token_bucket *bucket, uint32_t wanted, int64_t *wake)
 {
     CHECK(pthread_mutex_lock(&bucket->lock) == 0);
-    double now = (double)clock_monotonic();
-    double capacity = bucket->capacity > bucket->cost ? bucket->capacity : bucket->cost;
-    if (bucket->ready < now - capacity)
-        bucket->ready = now - capacity;
-    double may = (now - bucket->ready) / bucket->cost;
-    uint32_t taken = may < (double)wanted ? (uint32_t)may : wanted;
+    int64_t now = clock_monotonic() * TICKS;
+    if (bucket->ready < now - bucket->capacity)
+        bucket->ready = now - bucket->capacity;
+    int64_t may = (now - bucket->ready) / bucket->cost;
+    uint32_t taken = may < wanted ? (uint32_t)may : wanted;
     bucket->ready += taken * bucket->cost;
     if (taken == 0)
-        *wake = (int64_t)(bucket->ready + bucket->cost) + 1;
+        *wake = (bucket->ready + bucket->cost + TICKS - 1) / TICKS;
     CHECK(pthread_mutex_unlock(&bucket->lock) == 0);
     return taken;
 }
