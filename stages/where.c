@@ -1,6 +1,7 @@
 /* where: keeps the records for which a condition is true. Errors of null and of other types just do
  * not match (and are counted) unless it is strict; all others reject. Const at run time; any
  * worker. */
+#include "core/raw.h"
 #include "lang/scope.h"
 #include "stages/stages.h"
 
@@ -83,6 +84,8 @@ static enum stage_result where_batch(struct stage *stage, struct evaluator *eval
     for (uint32_t i = 0; i < batch->row_count; i++) {
         uint32_t row = batch->rows[i];
         struct value result = results[row];
+        if (UNLIKELY(result.kind == VALUE_RAW)) /* a column of bools as it stands */
+            result = value_resolve(result, &batch->arena);
         if (LIKELY(result.kind == VALUE_BOOL)) {
             batch->rows[kept] = row;
             kept += result.boolean;
