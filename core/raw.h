@@ -12,7 +12,7 @@
  * ERROR_ARENA_FULL. Strings without escapes point into the raw text. The text must be valid JSON
  * (it was validated by its format); hostile depth is no matter, as nothing here recurses. */
 struct value value_resolve(struct value value, struct arena *arena);
-/* The kind that value_resolve would give, without decoding (a number: VALUE_INT or VALUE_DOUBLE). */
+/* The kind that value_resolve would give, without decoding (a number: INT or DOUBLE). */
 enum value_kind value_raw_kind(struct value raw);
 /* The value of `key` in a raw or resolved map; the last of equal keys; ABSENT where there is none.
  * A raw result is not resolved. Not a map: ERROR_NO_OVERLOAD; ABSENT or null: ABSENT. */
