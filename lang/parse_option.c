@@ -202,7 +202,7 @@ static bool parse_item(struct parser *parser, const struct option_spec *spec, st
     char wanted[160];
     struct span start = parser->token.span;
     snprintf(wanted, sizeof(wanted), "%s for `%.*s`", option_kind_wanted(spec->kind), SHOW(owner));
-    parser->role = LAYOUT_ITEM;
+    parser->role = spec->kind == OPTION_ASSIGNMENTS ? LAYOUT_LINE_ITEM : LAYOUT_ITEM;
     if (spec->kind == OPTION_STRINGS) {
         struct option_value text = {.spec = spec};
         if (!parse_option_text(parser, owner, &text))

@@ -27,6 +27,7 @@ enum layout_role {
     LAYOUT_BLOCK_CLOSE,
     LAYOUT_OPTION,       /* an option's name in a block */
     LAYOUT_ITEM,         /* first token of an item of a list */
+    LAYOUT_LINE_ITEM,    /* the same, of a list that has a line for each item */
     LAYOUT_ITEM_COMMA,   /* comma between such items */
     LAYOUT_ITEM_EQUALS,  /* = of such an item */
     LAYOUT_TIGHT_AFTER,  /* unary operator, opening bracket: nothing follows at a distance */
