@@ -193,6 +193,23 @@ static void kinds_fill(struct csv *csv)
         csv->kinds[(uint8_t)csv->null.data[0]] |= CSV_KIND_NULL;
 }
 
+static void classes_fill(struct csv *csv)
+{
+    memset(csv->classes, CSV_CLASS_TEXT, sizeof(csv->classes));
+    for (char digit = '0'; digit <= '9'; digit++)
+        csv->classes[(uint8_t)digit] = CSV_CLASS_DIGIT;
+    csv->classes['0'] |= CSV_CLASS_ZERO;
+    csv->classes['-'] = CSV_CLASS_MINUS;
+    csv->classes['e'] = csv->classes['E'] = CSV_CLASS_POWER;
+    csv->classes['.'] = csv->classes['+'] = CSV_CLASS_PART;
+    csv->classes['t'] |= CSV_CLASS_SPECIAL;
+    csv->classes['f'] |= CSV_CLASS_SPECIAL;
+    if (csv->quoting)
+        csv->classes[csv->quote] |= CSV_CLASS_QUOTE;
+    if (csv->nulls && csv->null.length) /* bytes of 128 and more are looked up as 127 */
+        csv->classes[size_min((uint8_t)csv->null.data[0], 127)] |= CSV_CLASS_SPECIAL;
+}
+
 static uint32_t option_items(const struct options *options, const char *name)
 {
     const struct option_value *value = options ? option_find(options, name) : NULL;
@@ -220,6 +237,7 @@ static bool dialect_open(const struct format_ops *ops, uint8_t delimiter,
                                types_read(csv, options, type_list, error) &&
                                names_read(csv, options, name_list, error));
     kinds_fill(csv);
+    classes_fill(csv);
     if (!opened) {
         free(csv);
         return false;

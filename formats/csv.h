@@ -22,6 +22,16 @@ enum csv_type {
 #define CSV_KIND_NULL   4u
 #define CSV_KIND_QUOTE  8u
 
+/* The class of each byte below 128 for csv_fields.h; bits of csv.classes. */
+#define CSV_CLASS_DIGIT   0x01u
+#define CSV_CLASS_ZERO    0x02u
+#define CSV_CLASS_MINUS   0x04u
+#define CSV_CLASS_POWER   0x08u /* e, E */
+#define CSV_CLASS_PART    0x10u /* what else a number may hold */
+#define CSV_CLASS_TEXT    0x20u /* what none may */
+#define CSV_CLASS_SPECIAL 0x40u /* as first byte: may begin true, false or null */
+#define CSV_CLASS_QUOTE   0x80u
+
 struct csv_column_type {
     struct string name;
     enum csv_type type;
@@ -37,6 +47,7 @@ struct csv {
     struct string null; /* this unquoted text is null; always the empty one too */
     enum csv_type type; /* of columns not in `types` */
     uint8_t kinds[256];
+    uint8_t classes[128];
     uint32_t type_count;
     const struct csv_column_type *types;
     uint32_t name_count; /* names given by the option; 0: none */

@@ -3,6 +3,9 @@
 
 #include <strings.h>
 
+#include "formats/csv_fields.h"
+#include "formats/isa.h"
+
 /* A whole number with an optional sign and leading zeros, within int64. */
 static struct value int_convert(struct value field)
 {
@@ -72,4 +75,13 @@ bool csv_cell_typed(const struct csv *csv, enum csv_type type, const char *text,
     if (type != CSV_STRING && value->kind == VALUE_STRING)
         *value = convert(type, *value);
     return true;
+}
+
+csv_fields_function *csv_fields_get(void)
+{
+#if defined(__x86_64__)
+    if (isa_get() == ISA_AVX512)
+        return csv_fields_avx512;
+#endif
+    return NULL;
 }

@@ -6,11 +6,11 @@
  * column are alike, so their branches are predicted. Records keep only the positions that a good
  * record can have, so a hostile one costs no memory. */
 #include "core/utf8.h"
-#include "formats/csv_cell.h"
+#include "formats/csv_fields.h"
 #include "formats/lines.h"
 
 #define SLICE (16 * 1024)
-#define CHUNK 256
+#define CHUNK 64
 /* Fields of a record up to which the index lies on the stack. */
 #define STACK_FIELDS       2048
 #define INDEX_SIZE(fields) (SLICE + CSV_INDEX_SLACK + (fields) + 2)
@@ -36,6 +36,7 @@ struct chunk {
     uint32_t fault[CHUNK];  /* CONVERSION: the field */
     uint32_t good[CHUNK];   /* the good ones */
     uint32_t good_count;
+    bool dense;                 /* all are good, and a line feed alone stands between any two */
     struct value values[CHUNK]; /* of the field being located, by place in good */
 };
 
@@ -51,6 +52,8 @@ struct locator {
     bool checked; /* some column has a type that refuses text */
     struct wanted *wanted;
     uint32_t wanted_count;
+    csv_fields_function *fields_locate; /* all members of a record at once, or NULL … */
+    struct csv_heads heads;             /* … with these */
     uint32_t record_start;
     uint32_t ordinal; /* the position that ends the first field of the record at record_start */
     uint32_t dropped; /* positions of that record that were not kept */
@@ -141,6 +144,25 @@ static bool types_make(struct locator *locator)
     return true;
 }
 
+/* Records are located whole where all members are wanted, no column has a type, and there is a
+ * kernel for it. */
+static bool heads_make(struct locator *locator)
+{
+    bool plain = locator->csv->type == CSV_AUTO && locator->csv->type_count == 0;
+    csv_fields_function *function = csv_fields_get();
+    if (!locator->projection->members || !plain || !function || !locator->fields)
+        return true;
+    uint32_t count = locator->fields + CSV_FIELDS_SLACK;
+    struct csv_head *heads = arena_take(&locator->batch->arena, count * sizeof(*heads));
+    if (!heads)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        memcpy(&heads[i], &locator->wanted[i % locator->fields].member, sizeof(*heads));
+    locator->heads = (struct csv_heads){heads, locator->fields};
+    locator->fields_locate = function;
+    return true;
+}
+
 /* ---- room ---- */
 
 /* Columns that no field of the header fills stay ABSENT, or whatever their parent says. */
@@ -184,8 +206,8 @@ static bool room_take(struct locator *locator)
     batch->members = NULL;
     if (projection->members) {
         batch->member_first = arena_take(arena, (count + 1) * sizeof(uint32_t));
-        batch->members =
-            arena_take_aligned(arena, count * locator->fields * sizeof(struct member) + 1, 64);
+        batch->members = arena_take_aligned(
+            arena, (count * locator->fields + CSV_FIELDS_SLACK) * sizeof(struct member), 64);
         if (!batch->member_first || !batch->members)
             return false;
         batch->member_first[0] = 0;
@@ -204,6 +226,7 @@ static void chunk_take(struct locator *locator, uint32_t *next)
     uint32_t limit = (uint32_t)size_min(CHUNK, locator->capacity - batch->record_count);
     chunk->base = batch->record_count;
     chunk->count = 0;
+    chunk->dense = true;
     while (*next < locator->index.end_count && chunk->count < limit) {
         uint32_t ordinal = locator->index.ends[(*next)++];
         uint32_t end = positions[ordinal], start = locator->record_start, stop = end;
@@ -221,9 +244,10 @@ static void chunk_take(struct locator *locator, uint32_t *next)
         locator->dropped = 0;
         locator->record_start = end + 1;
         if (UNLIKELY(stop != end))
-            batch->clean = false;
+            batch->clean = chunk->dense = false;
         if (UNLIKELY(stop == start && locator->fields != 1)) {
-            batch->clean = false; /* a blank line is no record, but for a single field */
+            batch->clean = chunk->dense =
+                false; /* a blank line is no record, but for a single field */
             continue;
         }
         positions[ordinal] = stop;
@@ -316,6 +340,37 @@ static uint32_t values_fill(struct locator *locator, const struct wanted *wanted
     return i;
 }
 
+/* The same from members that are there. */
+static void values_copy(const struct locator *locator, const struct wanted *wanted,
+                        struct value *values, uint32_t count)
+{
+    const struct batch *batch = locator->batch;
+    const struct member *member =
+        batch->members + batch->member_first[locator->chunk.base] + wanted->field;
+    for (uint32_t i = 0; i < count; i++, member += locator->fields)
+        values[i] = member->value;
+}
+
+/* All members of the good records; returns how many of these are whole. */
+static uint32_t members_locate(struct locator *locator)
+{
+    struct batch *batch = locator->batch;
+    const struct chunk *chunk = &locator->chunk;
+    struct member *members = batch->members + batch->member_first[chunk->base];
+    uint32_t step = chunk->dense ? chunk->good_count : 1; /* records at once */
+    for (uint32_t i = 0; i < chunk->good_count; i += step, members += locator->fields) {
+        uint32_t place = chunk->good[i];
+        uint32_t count = step * locator->fields;
+        uint32_t done = locator->fields_locate(locator->csv, batch->text,
+                                               batch->records[chunk->base + place].offset,
+                                               locator->index.positions + chunk->first[place],
+                                               count, &locator->heads, &batch->arena, members);
+        if (UNLIKELY(done < count))
+            return i + done / locator->fields;
+    }
+    return chunk->good_count;
+}
+
 static void members_set(struct locator *locator, const struct wanted *wanted,
                         const struct value *values, uint32_t count)
 {
@@ -354,13 +409,20 @@ static uint32_t chunk_locate(struct locator *locator)
     struct chunk *chunk = &locator->chunk;
     uint32_t whole = chunk->count;
     bool all_good = chunk->good_count == chunk->count;
+    uint32_t located = locator->fields_locate ? members_locate(locator) : 0;
     for (uint32_t i = 0; i < locator->wanted_count; i++) {
         const struct wanted *wanted = &locator->wanted[i];
         uint32_t column = wanted->member.column;
         struct value *cells = column == COLUMN_NONE ? NULL : batch->columns[column].cells;
         cells = cells ? cells + chunk->base : NULL;
         struct value *values = cells && all_good ? cells : chunk->values;
-        uint32_t done = values_fill(locator, wanted, values);
+        uint32_t done = located;
+        if (locator->fields_locate && !wanted->node && done == chunk->good_count)
+            continue;
+        if (locator->fields_locate)
+            values_copy(locator, wanted, values, done);
+        else
+            done = values_fill(locator, wanted, values);
         if (done < chunk->good_count)
             whole = (uint32_t)size_min(whole, chunk->good[done]);
         if (cells && !all_good) {
@@ -368,7 +430,7 @@ static uint32_t chunk_locate(struct locator *locator)
             for (uint32_t j = 0; j < done; j++)
                 cells[chunk->good[j]] = values[j];
         }
-        if (batch->members)
+        if (batch->members && !locator->fields_locate)
             members_set(locator, wanted, values, done);
         if (wanted->node)
             below_set(locator, wanted->node, values, done);
@@ -476,6 +538,7 @@ static void chunk_work(struct locator *locator)
         chunk->good[chunk->good_count] = i;
         chunk->good_count += chunk->status[i] == RECORD_GOOD;
     }
+    chunk->dense &= chunk->good_count == chunk->count;
     chunk_commit(locator, chunk_locate(locator));
 }
 
@@ -561,15 +624,16 @@ static void part_work(struct locator *locator)
 enum locate_result csv_locate(const struct format *format, const struct projection *projection,
                               struct batch *batch)
 {
-    uint32_t positions[INDEX_SIZE(STACK_FIELDS)];
+    uint32_t positions[INDEX_SIZE(STACK_FIELDS) + 1]; /* one before the first is read */
     uint32_t ends[SLICE + 1];
+    positions[0] = 0;
     CHECK(batch->names);
     struct locator locator = {
         .csv = csv_of(format),
         .projection = projection,
         .batch = batch,
         .scan = csv_scan_of(csv_of(format)),
-        .index = {.positions = positions, .ends = ends},
+        .index = {.positions = positions + 1, .ends = ends},
         .fields = batch->names->count,
         .record_start = batch->part_start,
     };
@@ -577,12 +641,14 @@ enum locate_result csv_locate(const struct format *format, const struct projecti
     batch->part_end = batch->part_start;
     batch->clean = true;
     if (locator.fields > STACK_FIELDS) {
-        locator.index.positions =
-            arena_take(&batch->arena, INDEX_SIZE(locator.fields) * sizeof(uint32_t));
-        if (!locator.index.positions)
+        uint32_t *wide =
+            arena_take(&batch->arena, (INDEX_SIZE(locator.fields) + 1) * sizeof(uint32_t));
+        if (!wide)
             return LOCATE_FULL;
+        locator.index.positions = wide + 1;
     }
-    if (!types_make(&locator) || !wanted_make(&locator) || !room_take(&locator))
+    if (!types_make(&locator) || !wanted_make(&locator) || !heads_make(&locator) ||
+        !room_take(&locator))
         return LOCATE_FULL;
     part_work(&locator);
     return batch->record_count == 0 && !batch->last_part ? LOCATE_FULL : LOCATE_OK;
