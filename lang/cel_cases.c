@@ -11,12 +11,13 @@
 #include "core/number.h"
 #include "core/raw.h"
 #include "core/utf8.h"
+#include "lang/base64.h"
+#include "lang/function.h"
 #include "lang/json_check.h"
 #include "lang/parse.h"
 #include "lang/printer.h"
 #include "lang/time.h"
 #include "lang/value_ops.h"
-#include "lang/function.h"
 
 #define CASE_MEMORY ((size_t)256 << 20) /* address space */
 #define CASE_DEPTH  200
@@ -41,35 +42,14 @@ static struct value case_member(struct value map, const char *key, struct arena 
     return value_open(value_member(map, (struct string){key, strlen(key)}, arena), arena);
 }
 
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 static struct value decode_bytes(struct value text, struct arena *arena)
 {
     char *out = arena_take_aligned(arena, text.length, 1);
+    size_t length;
     if (!out)
         return value_error(ERROR_ARENA_FULL);
-    size_t length = 0;
-    uint32_t bits = 0, have = 0;
-    for (uint32_t i = 0; i < text.length && text.text[i] != '='; i++) {
-        int digit = base64_digit(text.text[i]);
-        if (digit < 0)
-            return case_error("bad base64");
-        bits = bits << 6 | (uint32_t)digit;
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            out[length++] = (char)(bits >> have);
-        }
-    }
+    if (!base64_decode(out, &length, text.text, text.length))
+        return case_error("bad base64");
     return value_bytes(out, length);
 }
 

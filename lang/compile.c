@@ -75,6 +75,7 @@ static bool is_foldable(const struct term *term)
     case TERM_VARIABLE:
     case TERM_MACRO:
     case TERM_BIND:
+    case TERM_OPTIONAL_MAP:
         return false;
     default:
         return true;

@@ -236,14 +236,68 @@ static struct term *compile_function(struct compiler *compiler, const struct nod
     return check_constants(compiler, node, term, folded) ? folded : NULL;
 }
 
+/* o.or(other), o.orValue(value): the other one is evaluated only where it is needed. */
+static struct term *compile_or_else(struct compiler *compiler, const struct node *node)
+{
+    bool unwrap = string_equal_text(node->name, "orValue");
+    struct term *left = compile_node(compiler, node->left);
+    struct term *right = compile_node(compiler, node->items[0]);
+    if (!left || !right || !check_unary(compiler, node->left, left, KIND(OPTIONAL), "or"))
+        return NULL;
+    struct term *term = term_make(compiler, TERM_OR_ELSE, unwrap ? KINDS_ANY : KIND(OPTIONAL));
+    if (!term)
+        return NULL;
+    term->left = left;
+    term->right = right;
+    term->unwrap = unwrap;
+    return term_fold(compiler, term);
+}
+
+/* o.optMap(name, expression), o.optFlatMap(name, expression) */
+static struct term *compile_optional_map(struct compiler *compiler, const struct node *node)
+{
+    struct term *term = term_make(compiler, TERM_OPTIONAL_MAP, KIND(OPTIONAL));
+    struct term *left = compile_node(compiler, node->left);
+    uint32_t locals = compiler->local_count;
+    if (!term || !left || !check_unary(compiler, node->left, left, KIND(OPTIONAL), "optMap") ||
+        !local_push(compiler, node, node->items[0]->name, &term->column))
+        return NULL;
+    term->left = left;
+    term->right = compile_node(compiler, node->items[1]);
+    term->unwrap = string_equal_text(node->name, "optFlatMap");
+    compiler->local_count = locals;
+    return term->right ? term : NULL;
+}
+
+static bool is_plain_name(const struct node *node)
+{
+    return node->kind == NODE_NAME && !node->quoted && !node->rooted;
+}
+
+/* Methods whose arguments are not just evaluated; *taken tells whether it is one. */
+static struct term *compile_lazy(struct compiler *compiler, const struct node *node, bool *taken)
+{
+    *taken = true;
+    if (node->left && node->item_count == 1 &&
+        (string_equal_text(node->name, "or") || string_equal_text(node->name, "orValue")))
+        return compile_or_else(compiler, node);
+    if (node->left && node->item_count == 2 && is_plain_name(node->items[0]) &&
+        (string_equal_text(node->name, "optMap") || string_equal_text(node->name, "optFlatMap")))
+        return compile_optional_map(compiler, node);
+    if (!node->left && !compiler->strict && string_equal_text(node->name, "coalesce"))
+        return compile_coalesce(compiler, node);
+    if (!node->left && !compiler->strict && string_equal_text(node->name, "env"))
+        return compile_env(compiler, node);
+    *taken = false;
+    return NULL;
+}
+
 struct term *compile_call(struct compiler *compiler, const struct node *node)
 {
-    if (!node->left && !compiler->strict) {
-        if (string_equal_text(node->name, "coalesce"))
-            return compile_coalesce(compiler, node);
-        if (string_equal_text(node->name, "env"))
-            return compile_env(compiler, node);
-    }
+    bool taken;
+    struct term *lazy = compile_lazy(compiler, node, &taken);
+    if (taken)
+        return lazy;
     bool has_receiver;
     const struct function *function = find(compiler, node, &has_receiver);
     if (function)

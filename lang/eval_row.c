@@ -256,6 +256,35 @@ static struct value matches_value(const struct term *term, struct machine *machi
     return text_matches(&call, term->regex, term_resolved(term->left, machine));
 }
 
+static struct value or_else_value(const struct term *term, struct machine *machine)
+{
+    struct value optional = term_resolved(term->left, machine);
+    if (optional.kind != VALUE_OPTIONAL)
+        return optional.kind == VALUE_ERROR ? optional : error_overload_one(optional);
+    if (optional.length)
+        return term->unwrap ? optional.items[0] : optional;
+    struct value other = term_value(term->right, machine);
+    if (term->unwrap || other.kind == VALUE_OPTIONAL || other.kind == VALUE_ERROR)
+        return other;
+    return error_overload(optional, value_open(other, machine->arena));
+}
+
+static struct value optional_map_value(const struct term *term, struct machine *machine)
+{
+    struct value optional = term_resolved(term->left, machine);
+    if (optional.kind != VALUE_OPTIONAL)
+        return optional.kind == VALUE_ERROR ? optional : error_overload_one(optional);
+    if (optional.length == 0)
+        return optional;
+    machine->evaluator->slots[term->column] = optional.items[0];
+    struct value made = term_value(term->right, machine);
+    if (made.kind == VALUE_ERROR || (term->unwrap && made.kind == VALUE_OPTIONAL))
+        return made;
+    if (term->unwrap)
+        return error_overload_one(value_open(made, machine->arena));
+    return optional_of(machine->arena, made);
+}
+
 static struct value arithmetic_value(const struct term *term, struct machine *machine)
 {
     struct value left = term_resolved(term->left, machine);
@@ -312,6 +341,10 @@ struct value term_value(const struct term *term, struct machine *machine)
         return coalesce_value(term, machine);
     case TERM_MATCHES:
         return matches_value(term, machine);
+    case TERM_OR_ELSE:
+        return or_else_value(term, machine);
+    case TERM_OPTIONAL_MAP:
+        return optional_map_value(term, machine);
     }
     CHECK(!"a kind of term");
     return value_null();

@@ -9,29 +9,31 @@
 #include "lang/regex.h"
 
 enum term_kind {
-    TERM_CONSTANT,    /* constant; ABSENT: a path that no record has */
-    TERM_COLUMN,      /* the cell of `column` */
-    TERM_VARIABLE,    /* slot: a variable of an enclosing comprehension or cel.bind */
-    TERM_SELECT,      /* left.name; lenient: a path from the record */
-    TERM_INDEX,       /* left[right] */
-    TERM_CALL,        /* function(items) */
-    TERM_LIST,        /* items */
-    TERM_MAP,         /* items: key, value … */
-    TERM_NOT,         /* left */
-    TERM_NEGATE,      /* left */
-    TERM_ARITHMETIC,  /* left operator right */
-    TERM_EQUAL,       /* left operator right: == or != */
-    TERM_ORDER,       /* left operator right: < <= > >= */
-    TERM_IN,          /* left in right */
-    TERM_IN_SET,      /* left in table: constants only */
-    TERM_AND,         /* items */
-    TERM_OR,          /* items */
-    TERM_CONDITIONAL, /* left ? right : third */
-    TERM_HAS,         /* left is a SELECT, COLUMN or CONSTANT */
-    TERM_MACRO,       /* macro over left; slot, slot2; right predicate, third transform */
-    TERM_BIND,        /* slot = left in right */
-    TERM_COALESCE,    /* the first of items that is not null */
-    TERM_MATCHES,     /* left matches regex */
+    TERM_CONSTANT,     /* constant; ABSENT: a path that no record has */
+    TERM_COLUMN,       /* the cell of `column` */
+    TERM_VARIABLE,     /* slot: a variable of an enclosing comprehension or cel.bind */
+    TERM_SELECT,       /* left.name; lenient: a path from the record */
+    TERM_INDEX,        /* left[right] */
+    TERM_CALL,         /* function(items) */
+    TERM_LIST,         /* items */
+    TERM_MAP,          /* items: key, value … */
+    TERM_NOT,          /* left */
+    TERM_NEGATE,       /* left */
+    TERM_ARITHMETIC,   /* left operator right */
+    TERM_EQUAL,        /* left operator right: == or != */
+    TERM_ORDER,        /* left operator right: < <= > >= */
+    TERM_IN,           /* left in right */
+    TERM_IN_SET,       /* left in table: constants only */
+    TERM_AND,          /* items */
+    TERM_OR,           /* items */
+    TERM_CONDITIONAL,  /* left ? right : third */
+    TERM_HAS,          /* left is a SELECT, COLUMN or CONSTANT */
+    TERM_MACRO,        /* macro over left; slot, slot2; right predicate, third transform */
+    TERM_BIND,         /* slot = left in right */
+    TERM_COALESCE,     /* the first of items that is not null */
+    TERM_MATCHES,      /* left matches regex */
+    TERM_OR_ELSE,      /* left.or(right), or with `unwrap` left.orValue(right) */
+    TERM_OPTIONAL_MAP, /* left.optMap(slot, right), or with `unwrap` optFlatMap */
 };
 
 struct term {
@@ -42,6 +44,7 @@ struct term {
     bool optional;    /* SELECT, INDEX: gives an optional */
     bool mixed;       /* ARITHMETIC: an int meeting a double becomes one */
     bool pairs;       /* MACRO: two variables */
+    bool unwrap;      /* OR_ELSE, OPTIONAL_MAP */
     uint32_t kinds;   /* KIND() bits of what it can give besides errors */
     uint32_t column;  /* or slot */
     uint32_t slot2;

@@ -8,6 +8,7 @@
 #include "core/calendar.h"
 #include "core/fault.h"
 #include "core/number.h"
+#include "lang/base64.h"
 #include "lang/cel_cases.h"
 #include "lang/printer.h"
 #include "lang/value_ops.h"
@@ -60,18 +61,9 @@ void printer_add_json(struct printer *printer, const char *text, size_t length)
 
 void printer_add_base64(struct printer *printer, const char *bytes, size_t length)
 {
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < length; i += 3) {
-        size_t left = size_min(length - i, 3);
-        uint32_t word = (uint32_t)(unsigned char)bytes[i] << 16;
-        if (left > 1)
-            word |= (uint32_t)(unsigned char)bytes[i + 1] << 8;
-        if (left > 2)
-            word |= (unsigned char)bytes[i + 2];
-        char quad[4] = {letters[word >> 18], letters[word >> 12 & 63],
-                        left > 1 ? letters[word >> 6 & 63] : '=',
-                        left > 2 ? letters[word & 63] : '='};
+    for (size_t i = 0; i < length; i += 3) { /* a step at a time: no second buffer */
+        char quad[4];
+        base64_encode(quad, bytes + i, size_min(length - i, 3));
         printer_add(printer, quad, 4);
     }
 }
