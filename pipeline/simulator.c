@@ -6,6 +6,8 @@
 
 #include "pipeline/run_internal.h"
 
+#define LOOKS_MOST 64
+
 struct simulator {
     struct run *run;
     struct io_simulation *simulation;
@@ -14,7 +16,7 @@ struct simulator {
     bool idle[RUN_MAX_ACTORS]; /* since something moved last */
     uint32_t idle_count;
     uint32_t done_count;
-    bool looked; /* all were asked again at this time */
+    unsigned looks; /* how often all were asked again at this time */
 };
 
 static bool step_one(struct simulator *simulator)
@@ -34,7 +36,7 @@ static bool step_one(struct simulator *simulator)
         for (uint32_t i = 0; i < simulator->count; i++)
             simulator->idle[i] = false;
         simulator->idle_count = 0;
-        simulator->looked = false;
+        simulator->looks = 0;
         return true;
     }
     simulator->idle_count += !simulator->idle[index];
@@ -46,12 +48,12 @@ static bool step_one(struct simulator *simulator)
 static bool advance(struct simulator *simulator)
 {
     int64_t now = io_simulation_now(simulator->simulation);
-    /* what has become due since its actor was asked last gets one more look at the same time;
-     * what is still due then, nobody wants yet */
-    bool again = !simulator->looked;
+    /* what is due has its actor asked again at the same time (a short read was gone on with, say);
+     * what is due all the same after some looks, nobody wants yet */
+    bool again = simulator->looks < LOOKS_MOST;
     int64_t next = io_simulation_next(simulator->simulation, again ? -1 : now);
-    simulator->looked = again && next <= now;
-    if (simulator->looked)
+    simulator->looks = next <= now ? simulator->looks + 1 : 0;
+    if (next < now)
         next = now;
     for (uint32_t i = 0; i < simulator->count; i++) {
         const struct actor *actor = simulator->actors[i];
