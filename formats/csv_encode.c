@@ -239,6 +239,11 @@ static enum cell_result cell_write(struct writer *writer, struct value value)
     case VALUE_TIMESTAMP:
     case VALUE_DURATION:
         return text_write(writer, value);
+    case VALUE_DOUBLE:
+        if (__builtin_isfinite(value.real))
+            break;
+        writer->reason = "NaN and infinities are not written";
+        return CELL_REFUSED;
     case VALUE_ERROR:
         if (value.code == ERROR_ARENA_FULL)
             return CELL_SPLIT;

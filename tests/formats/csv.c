@@ -416,8 +416,60 @@ static void test_kernels(void)
     }
 }
 
+/* Fields that look like numbers and words, typed by a regular expression in Python. */
+static void test_numbers(void)
+{
+    static const char script[] =
+        "import json,re,sys\n"
+        "number=re.compile(r\"-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][+-]?[0-9]+)?|true|false\")\n"
+        "cell=lambda x: \"null\" if x in (\"\",\"NA\") else x if number.fullmatch(x) else "
+        "json.dumps(x)\n"
+        "for line in open(sys.argv[1]).read().split(\"\\n\")[1:-1]:\n"
+        "    print(\"[\"+\",\".join(map(cell,line.split(\",\")))+\"]\")\n";
+    static const char *const parts[] = {"0",  "0", "1", "7",  "12345678", "-", "+",    ".",
+                                        "e",  "E", "t", "NA", "true",     "f", "alse", "",
+                                        "99", "x", " ", ".5", "e-3",      "N"};
+    static const struct reader_option null_na[] = {{"null", "NA"}};
+    enum { ROWS = 4000, SIZE = 1 << 20 };
+    char *text = malloc(SIZE), path[128], command[1200];
+    size_t length = put(text, "a,b,c\n");
+    for (unsigned row = 0; row < ROWS; row++) {
+        for (unsigned column = 0; column < 3; column++) {
+            for (unsigned left = dice(5); left; left--)
+                length += put(text + length, "%s", parts[dice(ARRAY_SIZE(parts))]);
+            text[length++] = column < 2 ? ',' : '\n';
+        }
+    }
+    snprintf(path, sizeof(path), "%s/numbers.csv", suite_folder());
+    FILE *file = fopen(path, "wb");
+    CU_ASSERT_EQUAL(fwrite(text, 1, length, file), length);
+    fclose(file);
+    snprintf(command, sizeof(command), "python3 -c '%s' %s", script, path);
+    char *want = command_read(command);
+    struct csv_reader reader = csv;
+    reader.options = null_na;
+    reader.option_count = 1;
+    for (enum isa isa = ISA_PORTABLE; isa < ISA_COUNT; isa++) {
+        if (!isa_available(isa))
+            continue;
+        isa_force(isa);
+        reader.step = isa == ISA_AVX2 ? 300 : SIZE;
+        reader.members = true;
+        char *shown = csv_read(&reader, text, length);
+        CU_ASSERT_STRING_EQUAL(shown, want);
+        free(shown);
+        reader.members = false; /* the other way to the same cells */
+        reader.paths = "a b c";
+        shown = csv_read(&reader, text, length);
+        CU_ASSERT_STRING_EQUAL(shown, want);
+        free(shown);
+    }
+    free(want);
+    free(text);
+}
+
 SUITE(csv, {"hostile input", test_hostile}, {"quotes", test_quotes}, {"types", test_types},
       {"nulls", test_nulls}, {"headers and projections", test_header}, {"dialects", test_dialects},
       {"large fields and records", test_large}, {"parts", test_parts},
       {"csv-spectrum", test_spectrum}, {"Python's csv module", test_python},
-      {"instruction sets agree", test_kernels})
+      {"instruction sets agree", test_kernels}, {"numbers", test_numbers})
