@@ -196,14 +196,14 @@ class Bench:
         """csv-to-ndjson: to /dev/null"""
         sql = "COPY (SELECT * FROM read_csv('{0}', nullstr = 'NA')) TO '{1}' (FORMAT json)"
         sample = self.make('sample.csv', 'zstd -dcq examples/data/flights.csv.zst')
-        read = '--from \'csv { null "NA" }\' --to ndjson pass'
-        compared = {'leat': f'{self.leat} -q {read} {sample}'}
+        read = "{} -q --to ndjson 'from file \"{}\" {{ null \"NA\" }} | pass'"
+        compared = {'leat': read.format(self.leat, sample)}
         if installed('duckdb'):
             out = f'{self.data}/csv.out'
             compared['duckdb'] = f'{duckdb(sql.format(sample, out))} >&2 && cat {out}'
         outputs_compare('csv', compared)
         path = self.flights()
-        tools = [Tool('leat', f'{self.leat} -q {read} {path} > /dev/null')]
+        tools = [Tool('leat', read.format(self.leat, path) + ' > /dev/null')]
         if installed('mlr'):
             tools.append(Tool('mlr', f'mlr --icsv --ojsonl cat {path} > /dev/null'))
         if installed('duckdb'):

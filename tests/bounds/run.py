@@ -15,7 +15,7 @@ import time
 
 MEMORY = 64 << 20
 SLACK = 32 << 20
-LIMIT = 1800  # seconds
+LIMIT = 120  # seconds; --full has fifteen times as many
 CHUNK = 1 << 20
 
 
@@ -35,6 +35,16 @@ def pieces(size, piece):
         yield chunk
 
 
+def feed(pipe, chunks):
+    """Writes until all is taken or nobody reads any more."""
+    try:
+        for chunk in chunks:
+            pipe.write(chunk)
+        pipe.close()
+    except BrokenPipeError:
+        pass
+
+
 class Bounds:
     def __init__(self, leat, measure, full):
         self.leat, self.measure, self.full = leat, measure, full
@@ -52,16 +62,19 @@ class Bounds:
         with tempfile.TemporaryFile() as out:
             process = self.start(arguments, out)
             errors = []
-            reader = threading.Thread(target=lambda: errors.append(process.stderr.read()))
-            reader.start()
+            helpers = [threading.Thread(target=feed, args=(process.stdin, chunks)),
+                       threading.Thread(target=lambda: errors.append(process.stderr.read()))]
+            for helper in helpers:
+                helper.start()
             try:
-                for chunk in chunks:
-                    process.stdin.write(chunk)
-                process.stdin.close()
-            except BrokenPipeError:
-                pass
-            process.wait(LIMIT)
-            reader.join()
+                process.wait(LIMIT * (15 if self.full else 1))
+            except subprocess.TimeoutExpired:
+                process.terminate()  # measure passes it on: once to stop, twice to abort
+                process.terminate()
+                raise Failed('it hangs') from None
+            finally:
+                for helper in helpers:
+                    helper.join(10)
             errors = errors[0].decode(errors='replace')
             self.look(errors, status)
             out.seek(0)
