@@ -86,13 +86,16 @@ bool check_binary(struct compiler *compiler, const struct node *node, const stru
         binary_kinds(node->operator, left->kinds, right->kinds, true))
         return true;
     char a[120], b[120];
+    const char *sign = signs[node->operator];
+    if (left->kinds == KINDS_ANY || right->kinds == KINDS_ANY)
+        return diagnostics_error(compiler->diagnostics, node->span, "`%s` cannot take %s", sign,
+                                 kinds_text(left->kinds & right->kinds, a, sizeof(a)));
     const char *help = "";
     const struct term *odd = left->kinds == KIND(TYPE) ? left : right;
     if (odd->kinds == KIND(TYPE) && odd->kind == TERM_CONSTANT)
         help = "; a field of that name is written in backquotes";
-    return diagnostics_error(compiler->diagnostics, node->span,
-                             "`%s` cannot take %s and %s%s", signs[node->operator],
-                             kinds_text(left->kinds, a, sizeof(a)),
+    return diagnostics_error(compiler->diagnostics, node->span, "`%s` cannot take %s and %s%s",
+                             sign, kinds_text(left->kinds, a, sizeof(a)),
                              kinds_text(right->kinds, b, sizeof(b)), help);
 }
 

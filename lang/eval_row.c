@@ -48,6 +48,8 @@ static struct value index_value(const struct term *term, struct machine *machine
         return value_select(container, (struct string){key.text, key.length}, term->optional,
                             machine->arena);
     container = value_open(container, machine->arena);
+    if (container.kind == VALUE_MAP)
+        charge_search(machine, container);
     return value_index(container, key, term->optional, machine->arena);
 }
 
@@ -166,6 +168,8 @@ static struct value equal_value(const struct term *term, struct machine *machine
     struct value right = term_resolved(term->right, machine);
     if (right.kind == VALUE_ERROR)
         return right;
+    if (left.kind == VALUE_LIST || left.kind == VALUE_MAP)
+        charge_search(machine, left);
     struct value same = values_equal(left, right, machine->arena);
     if (same.kind == VALUE_BOOL && term->operator== OPERATOR_NOT_EQUAL)
         return value_bool(!same.boolean);
@@ -193,6 +197,7 @@ static struct value in_value(const struct term *term, struct machine *machine)
     struct value right = term_resolved(term->right, machine);
     if (right.kind == VALUE_ERROR)
         return right;
+    charge_search(machine, right);
     if (right.kind == VALUE_LIST)
         return list_holds(right, left, machine->arena);
     if (right.kind == VALUE_MAP)

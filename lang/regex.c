@@ -37,6 +37,24 @@ struct regex_scratch {
     pcre2_jit_stack *stack;
 };
 
+/* PCRE2's own allocations, but for the JIT's pages. */
+static void *engine_take(PCRE2_SIZE size, void *context)
+{
+    (void)context;
+    return memory_take(size);
+}
+
+static void engine_free(void *memory, void *context)
+{
+    (void)context;
+    free(memory);
+}
+
+static pcre2_general_context *engine_memory(void)
+{
+    return pcre2_general_context_create(engine_take, engine_free, NULL);
+}
+
 static int group_order(const void *a, const void *b)
 {
     const struct group *left = a, *right = b;
@@ -70,7 +88,9 @@ static bool groups_read(struct regex *regex)
 static bool code_compile(struct regex *regex, const struct dialect *dialect, uint32_t *offset,
                          struct error *error)
 {
-    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+    pcre2_general_context *memory = engine_memory();
+    pcre2_compile_context *context = memory ? pcre2_compile_context_create(memory) : NULL;
+    pcre2_general_context_free(memory); /* what is made with it keeps a copy */
     if (!context)
         return error_set(error, ERROR_MEMORY, "no memory is left for a regular expression");
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
@@ -131,9 +151,13 @@ struct regex_scratch *regex_scratch_open(void)
     struct regex_scratch *scratch = memory_take_zeroed(1, sizeof(*scratch));
     if (!scratch)
         return NULL;
-    scratch->data = pcre2_match_data_create(PAIRS, NULL);
-    scratch->context = pcre2_match_context_create(NULL);
-    scratch->stack = pcre2_jit_stack_create(32 << 10, JIT_STACK, NULL);
+    pcre2_general_context *memory = engine_memory();
+    if (memory) {
+        scratch->data = pcre2_match_data_create(PAIRS, memory);
+        scratch->context = pcre2_match_context_create(memory);
+        scratch->stack = pcre2_jit_stack_create(32 << 10, JIT_STACK, memory);
+        pcre2_general_context_free(memory);
+    }
     /* No stack means no JIT on this machine: then there is no use for one. */
     if (!scratch->data || !scratch->context) {
         regex_scratch_close(scratch);

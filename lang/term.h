@@ -92,7 +92,7 @@ struct evaluator {
     struct regex_scratch *scratch;
     bool row_only;    /* LEAT_EVAL=row */
     unsigned nesting; /* comprehensions that are running */
-    uint32_t steps;   /* taken by the outermost one */
+    uint64_t steps;   /* taken by the outermost one */
     size_t memory;    /* arena->used when it began */
     struct value slots[SLOT_LIMIT];
     struct cached_pattern patterns[PATTERN_CACHE];
@@ -115,6 +115,12 @@ struct value term_value(const struct term *term, struct machine *machine);
 struct value term_resolved(const struct term *term, struct machine *machine);
 /* Comprehensions (eval_macro.c). */
 struct value term_macro(const struct term *term, struct machine *machine);
+
+/* Work of a comprehension's body that grows with the data: looking through a list or map. */
+static inline void charge_search(struct machine *machine, struct value container)
+{
+    machine->evaluator->steps += container.length / 8;
+}
 
 /* Errors that no && or || may absorb. */
 static inline bool value_is_hard_error(struct value value)

@@ -322,7 +322,24 @@ static void full_arena_is_reported(void)
     bench_close(&bench);
 }
 
+/* LEAT_EVAL=row gives the same by the other way. */
+static void row_mode_agrees(void)
+{
+    static struct bench bench;
+    setenv("LEAT_EVAL", "row", 1);
+    bench_open(&bench);
+    unsetenv("LEAT_EVAL");
+    for (unsigned i = 0; i < EVALUATE_COLUMNS; i++)
+        random_column(bench.cells[i]);
+    struct compiled compiled;
+    const char *text = "a == 500 || b.startsWith(\"/\") && c < d ? [a, b] : record";
+    CU_ASSERT_FATAL(compile_text(&compiled, text, strlen(text), false));
+    compare(&bench, compiled.expression, text);
+    compiled_close(&compiled);
+    bench_close(&bench);
+}
+
 SUITE(batch_eval, {"random expressions: batch and row agree", random_expressions_agree},
       {"expressions deeper than the buffers", deep_expressions_agree},
       {"cells are decoded for live rows only", cells_are_decoded_on_demand},
-      {"a full arena asks for a split", full_arena_is_reported})
+      {"LEAT_EVAL=row", row_mode_agrees}, {"a full arena asks for a split", full_arena_is_reported})

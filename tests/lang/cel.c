@@ -84,9 +84,8 @@ static bool case_passes(struct string line)
 /* Needs that the engine does not have yet. */
 static bool is_wanted(struct value line)
 {
-    static const char *const later[] = {"network_ext", "block_ext",          "deduced_type",
-                                        "type_check",  "declared_functions", "math_ext",
-                                        "optionals",   "encoders_ext"};
+    static const char *const later[] = {"network_ext", "block_ext", "deduced_type", "type_check",
+                                        "declared_functions"};
     struct value needs = member(line, "needs");
     if (member(line, "check_only").kind == VALUE_BOOL && member(line, "check_only").boolean)
         return false;
