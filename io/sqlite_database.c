@@ -100,9 +100,8 @@ bool database_fail(const struct database *database, const char *doing, struct er
         char text[80];
         snprintf(reason, sizeof(reason), ": %s", strerror_r(os_errno, text, sizeof(text)));
     }
-    error_set(error, code == SQLITE_NOMEM ? ERROR_MEMORY : ERROR_DATABASE,
-              "%s: cannot %s: %s%s (%s)%s", database->path, doing, message, reason,
-              database_code_name(code), remedy);
+    error_set(error, code == SQLITE_NOMEM ? ERROR_MEMORY : ERROR_DATABASE, "cannot %s: %s%s (%s)%s",
+              doing, message, reason, database_code_name(code), remedy);
     error->os_errno = os_errno;
     return false;
 }
@@ -115,8 +114,7 @@ bool database_run(struct database *database, const char *doing, struct error *er
     char *sql = sqlite3_vmprintf(format, arguments);
     va_end(arguments);
     if (!sql)
-        return error_set(error, ERROR_MEMORY, "%s: no memory for SQL; allow more with --memory",
-                         database->path);
+        return error_set(error, ERROR_MEMORY, "no memory for SQL; allow more with --memory");
     int code = sqlite3_exec(database->connection, sql, NULL, NULL, NULL);
     sqlite3_free(sql);
     return code == SQLITE_OK || database_fail(database, doing, error);
@@ -138,8 +136,7 @@ static bool query_first(struct database *database, char **text, struct error *er
     *text = NULL;
     char *sql = sqlite3_vmprintf(format, arguments);
     if (!sql)
-        return error_set(error, ERROR_MEMORY, "%s: no memory for SQL; allow more with --memory",
-                         database->path);
+        return error_set(error, ERROR_MEMORY, "no memory for SQL; allow more with --memory");
     sqlite3_stmt *statement;
     bool done = database_prepare(database, doing, sql, &statement, error);
     sqlite3_free(sql);
@@ -186,7 +183,7 @@ static bool path_check(const char *path, struct error *error)
 {
     struct stat status;
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
-        return error_set(error, ERROR_DATABASE, "%s: not a database but %s", path,
+        return error_set(error, ERROR_DATABASE, "not a database but %s",
                          S_ISDIR(status.st_mode) ? "a folder: name a file in it" : "no plain file");
     return true;
 }
@@ -194,7 +191,7 @@ static bool path_check(const char *path, struct error *error)
 bool database_open(struct database *database, const char *path, int64_t patience, size_t memory,
                    struct error *error)
 {
-    *database = (struct database){.path = path};
+    *database = (struct database){0};
     if (!path_check(path, error) || !sqlite_vfs_register(error))
         return false;
     if (memory) {

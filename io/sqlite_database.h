@@ -1,5 +1,6 @@
 /* A connection to an SQLite database for a sink: opening, errors in our form, transactions, the
- * memory that SQLite may use. One thread at a time (the sink's). */
+ * memory that SQLite may use. One thread at a time (the sink's). Errors do not name the file: the
+ * runtime puts the sink's name, which does, in front. */
 #ifndef LEAT_IO_SQLITE_DATABASE_H
 #define LEAT_IO_SQLITE_DATABASE_H
 
@@ -9,7 +10,6 @@
 
 struct database {
     sqlite3 *connection;
-    const char *path; /* borrowed */
     bool in_transaction;
     size_t memory; /* its part of SQLite's heap limit */
 };
@@ -22,7 +22,7 @@ MUST_USE bool database_open(struct database *database, const char *path, int64_t
 /* Takes back what was not committed. */
 void database_close(struct database *database);
 
-/* Fills `error` with "PATH: cannot DOING: SQLite's message (SQLITE_NAME)" for SQLite's last error.
+/* Fills `error` with "cannot DOING: SQLite's message (SQLITE_NAME)" for SQLite's last error.
  * Returns false. */
 bool database_fail(const struct database *database, const char *doing, struct error *error);
 /* "SQLITE_CONSTRAINT_UNIQUE" … of an extended code. */

@@ -33,9 +33,9 @@ static bool lacking_fail(struct table *table, const struct shape_field *lacking,
                        "SELECT group_concat(name, ', ') FROM pragma_table_info(%Q)",
                        table->plan->name))
         return false;
-    error_set(error, ERROR_DATABASE, "%s: table %s has no column %.*s%s; its columns: %s",
-              table->database->path, table->plan->name, (int)size_min(lacking->name.length, 100),
-              lacking->name.data, why, columns ? columns : "none that can be written");
+    error_set(error, ERROR_DATABASE, "table %s has no column %.*s%s; its columns: %s",
+              table->plan->name, (int)size_min(lacking->name.length, 100), lacking->name.data, why,
+              columns ? columns : "none that can be written");
     sqlite3_free(columns);
     return false;
 }
@@ -101,8 +101,8 @@ static bool definition_rename(struct table *table, char **definition, struct err
     sqlite3_free(sql);
     return *definition ||
            error_set(error, ERROR_DATABASE,
-                     "%s: the definition of table %s cannot be copied; drop the table first",
-                     table->database->path, table->plan->name);
+                     "the definition of table %s cannot be copied; drop the table first",
+                     table->plan->name);
 }
 
 bool replace_definition(struct table *table, char **definition, struct error *error)
@@ -154,7 +154,7 @@ static bool table_refill(struct table *table, struct error *error)
     int64_t after;
     char *list = columns_list(table);
     if (!list)
-        return error_set(error, ERROR_MEMORY, "%s: no memory for SQL", table->database->path);
+        return error_set(error, ERROR_MEMORY, "no memory for SQL");
     bool done = dangling_count(table, &before, error) &&
                 database_run(table->database, "refill the table", error,
                              "DELETE FROM \"%w\"; INSERT INTO \"%w\" (%s) SELECT %s FROM \"%w\";"
@@ -164,9 +164,9 @@ static bool table_refill(struct table *table, struct error *error)
     sqlite3_free(list);
     if (done && after > before)
         return error_set(error, ERROR_DATABASE,
-                         "%s: %ld rows of other tables would refer to rows that the new %s lacks; "
+                         "%ld rows of other tables would refer to rows that the new %s lacks; "
                          "the old one was kept",
-                         table->database->path, (long)(after - before), name);
+                         (long)(after - before), name);
     return done;
 }
 

@@ -11,8 +11,7 @@
 
 static bool no_memory(const struct table *table, struct error *error)
 {
-    return error_set(error, ERROR_MEMORY, "%s: no memory for the SQL of table %s",
-                     table->database->path, table->plan->name);
+    return error_set(error, ERROR_MEMORY, "no memory for the SQL of table %s", table->plan->name);
 }
 
 bool table_open(struct table *table, struct database *database, const struct table_plan *plan,
@@ -36,12 +35,10 @@ bool table_open(struct table *table, struct database *database, const struct tab
     table->exists = type && !is_view;
     sqlite3_free(type);
     if (is_view)
-        return error_set(error, ERROR_DATABASE, "%s: %s is a view: rows go into a table",
-                         database->path, plan->name);
+        return error_set(error, ERROR_DATABASE, "%s is a view: rows go into a table", plan->name);
     if (!table->exists && !plan->create)
         return error_set(error, ERROR_DATABASE,
-                         "%s: there is no table %s; create it, or leave out `create no`",
-                         database->path, plan->name);
+                         "there is no table %s; create it, or leave out `create no`", plan->name);
     return true;
 }
 
@@ -143,9 +140,9 @@ static bool names_check(struct table *table, struct error *error)
         struct string name = table->shape->fields[i].name;
         if (name.length == 0 || memchr(name.data, 0, name.length))
             return error_set(error, ERROR_DATABASE,
-                             "%s: table %s: a field whose name is empty or holds U+0000 cannot be "
+                             "table %s: a field whose name is empty or holds U+0000 cannot be "
                              "a column; rename it",
-                             table->database->path, table->plan->name);
+                             table->plan->name);
     }
     return true;
 }
@@ -162,8 +159,8 @@ static bool keys_find(struct table *table, struct error *error)
         }
         if (!found)
             return error_set(error, ERROR_DATABASE,
-                             "%s: the key %.*s is none of the fields written to table %s",
-                             table->database->path, (int)key.length, key.data, table->plan->name);
+                             "the key %.*s is none of the fields written to table %s",
+                             (int)key.length, key.data, table->plan->name);
     }
     return true;
 }
@@ -209,8 +206,8 @@ bool table_prepare(struct table *table, const struct shape *shape, struct error 
     sqlite3_free(sql);
     if (!done && table->plan->mode == TABLE_UPSERT && strstr(error->text, "ON CONFLICT"))
         error_set(error, ERROR_DATABASE,
-                  "%s: table %s has no primary key or unique index on exactly the columns of `key`",
-                  table->database->path, table->plan->name);
+                  "table %s has no primary key or unique index on exactly the columns of `key`",
+                  table->plan->name);
     table->prepared = done;
     return done;
 }
