@@ -103,9 +103,9 @@ static size_t text_scan(struct cut_state *state, const char *text, size_t from, 
     scan.positions = positions;
     scan.classes = classes;
     scan.carry.in_string = state->state & STATE_STRING ? ~(uint64_t)0 : 0;
-    scan.carry.escaped = (state->state & STATE_ESCAPED) != 0;
+    scan.carry.pending = state->state & STATE_ESCAPED ? JSON_PENDING_ESCAPED : 0;
     scan.carry.in_scalar = (state->state & STATE_SCALAR) != 0;
-    bool escaped = scan.carry.escaped;
+    bool escaped = scan.carry.pending != 0;
     text_cut(&cutter, &scan, first);
     size_t boundary = cutter.boundary;
     if (boundary) {

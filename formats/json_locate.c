@@ -269,8 +269,10 @@ static void sketch_name(struct json_locator *locator, const char *quoted, uint32
         uint32_t bytes = length - at < 16 ? length - at : 16;
         chunk->token = (uint16_t)locator->token;
         chunk->offset = (uint16_t)at;
-        chunk->mask = (uint16_t)((1u << bytes) - 1);
+        chunk->length = bytes;
         memset(chunk->bytes, 0, sizeof(chunk->bytes));
+        memset(chunk->mask, 0, sizeof(chunk->mask));
+        memset(chunk->mask, 0xff, bytes);
         memcpy(chunk->bytes, quoted + at, bytes);
     }
 }

@@ -26,13 +26,14 @@
 #define SHAPE_SCALARS 160
 #define SHAPE_MEMBERS 64
 
-/* 16 bytes that must stand `offset` behind a token: a name with its quotes, or a part of it. */
+/* 16 bytes that must stand `offset` behind a token, as far as the mask has bits: a name with its
+ * quotes, or a part of it. */
 struct shape_chunk {
+    _Alignas(16) uint8_t bytes[16];
+    uint8_t mask[16];
     uint16_t token;
     uint16_t offset;
-    uint16_t mask; /* bit i: byte i counts */
-    uint16_t padding[5];
-    uint8_t bytes[16];
+    uint32_t length; /* bytes that count */
 };
 
 enum shape_kind {
@@ -64,7 +65,7 @@ struct json_shape {
     struct shape_span *columns;   /* one for each base column */
     uint16_t scalars[SHAPE_SCALARS];
     struct shape_member members[SHAPE_MEMBERS];
-    _Alignas(16) struct shape_chunk chunks[SHAPE_CHUNKS];
+    struct shape_chunk chunks[SHAPE_CHUNKS];
     _Alignas(64) uint8_t classes[SHAPE_TOKENS + 64]; /* with LINE_END where lines are records */
 };
 

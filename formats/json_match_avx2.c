@@ -22,11 +22,18 @@ static inline TARGET bool classes_differ(const uint8_t *a, const uint8_t *b, uin
     return _bzhi_u32(half_differs(a, b), count) != 0;
 }
 
-static inline TARGET uint32_t chunk_differs(const char *text, const struct shape_chunk *chunk)
+static inline TARGET bool chunks_differ(const char *text, const uint32_t *positions,
+                                        const struct shape_chunk *chunks, uint32_t count)
 {
-    __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)text),
-                                  _mm_load_si128((const __m128i *)chunk->bytes));
-    return ~(uint32_t)_mm_movemask_epi8(same) & chunk->mask;
+    __m128i wrong = _mm_setzero_si128();
+    for (uint32_t i = 0; i < count; i++) {
+        const char *place = text + positions[chunks[i].token] + chunks[i].offset;
+        __m128i differ = _mm_xor_si128(_mm_loadu_si128((const __m128i *)place),
+                                       _mm_load_si128((const __m128i *)chunks[i].bytes));
+        wrong = _mm_or_si128(
+            wrong, _mm_and_si128(differ, _mm_load_si128((const __m128i *)chunks[i].mask)));
+    }
+    return !_mm_testz_si128(wrong, wrong);
 }
 
 #include "formats/json_match_x86.inc.h"

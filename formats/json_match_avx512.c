@@ -18,10 +18,19 @@ static inline TARGET bool classes_differ(const uint8_t *a, const uint8_t *b, uin
                      count) != 0;
 }
 
-static inline TARGET uint32_t chunk_differs(const char *text, const struct shape_chunk *chunk)
+static inline TARGET bool chunks_differ(const char *text, const uint32_t *positions,
+                                        const struct shape_chunk *chunks, uint32_t count)
 {
-    return _mm_mask_cmpneq_epi8_mask(chunk->mask, _mm_loadu_si128((const __m128i *)text),
-                                     _mm_load_si128((const __m128i *)chunk->bytes));
+    __m128i wrong = _mm_setzero_si128();
+    for (uint32_t i = 0; i < count; i++) {
+        const char *place = text + positions[chunks[i].token] + chunks[i].offset;
+        __m128i differ = _mm_ternarylogic_epi64(_mm_loadu_si128((const __m128i *)place),
+                                                _mm_load_si128((const __m128i *)chunks[i].bytes),
+                                                _mm_load_si128((const __m128i *)chunks[i].mask),
+                                                0x28); /* (a ^ b) & c */
+        wrong = _mm_or_si128(wrong, differ);
+    }
+    return !_mm_testz_si128(wrong, wrong);
 }
 
 #include "formats/json_match_x86.inc.h"

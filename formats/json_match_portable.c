@@ -11,9 +11,14 @@ static inline bool classes_differ(const uint8_t *a, const uint8_t *b, uint32_t c
     return memcmp(a, b, count) != 0;
 }
 
-static inline uint32_t chunk_differs(const char *text, const struct shape_chunk *chunk)
+static inline bool chunks_differ(const char *text, const uint32_t *positions,
+                                 const struct shape_chunk *chunks, uint32_t count)
 {
-    return memcmp(text, chunk->bytes, (size_t)__builtin_popcount(chunk->mask)) != 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (memcmp(text + positions[chunks[i].token] + chunks[i].offset, chunks[i].bytes,
+                   chunks[i].length) != 0)
+            return true;
+    return false;
 }
 
 /* Digits, and no more of them than a leading zero allows. */

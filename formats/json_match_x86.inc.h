@@ -14,8 +14,9 @@ static inline TARGET bool number_quick(const char *text, uint32_t length)
     uint32_t all = (2u << (length - 1)) - 1;
     uint32_t digits = (uint32_t)_mm_movemask_epi8(is_digit) & all;
     uint32_t dot = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('.'))) & all;
-    bool leading_zero = text[0] == '0' && (digits & 2);
-    /* at most one dot, nothing but digits else, a digit first and last */
-    return (digits ^ all) == dot && (dot & (dot - 1)) == 0 && (digits & 1) &&
-           (digits >> (length - 1)) && !leading_zero;
+    /* at most one dot, nothing but digits else, a digit first and last, no needless 0 first;
+     * without branches, as nobody can foresee what a number looks like */
+    uint32_t wrong = (digits ^ all ^ dot) | (dot & (dot - 1)) | ((digits & 1) ^ 1) |
+                     ((digits >> (length - 1)) ^ 1) | ((uint32_t)(text[0] == '0') & (digits >> 1));
+    return wrong == 0;
 }

@@ -31,12 +31,15 @@ enum json_class {
 
 /* What one block tells the next. */
 struct json_carry {
-    uint64_t in_string;  /* 0 or all ones */
-    uint64_t escaped;    /* bit 0: the next byte is escaped */
-    uint64_t in_scalar;  /* bit 0: the byte before was of a scalar */
-    uint64_t hex_wanted; /* bits 0..3: these bytes must be hexadecimal digits of \u */
-    uint64_t utf8_open;  /* not 0: the block before ended inside a sequence */
+    uint64_t in_string; /* 0 or all ones */
+    uint64_t in_scalar; /* bit 0: the byte before was of a scalar */
+    /* seldom anything but 0. Bit 0: the next byte is escaped; bits 1 to 4: the next bytes must be
+     * hexadecimal digits of \u; from bit 8 on not 0: the block ended inside a UTF-8 sequence */
+    uint64_t pending;
 };
+#define JSON_PENDING_ESCAPED 1u
+#define JSON_PENDING_HEX     1 /* shift */
+#define JSON_PENDING_UTF8    8 /* shift */
 
 struct json_scan {
     const char *text;

@@ -1,9 +1,9 @@
 /* The JSON scan, written once: see json_scan.h. The including file defines KERNEL(name), TARGET
  * (the function attribute of its instruction set) and these primitives, all on 64 bytes:
  *   struct block, block_load(bytes, classes)
- *   block_quotes, block_backslashes, block_operators, block_white_or_operators, block_controls,
+ *   block_quotes, block_backslashes, block_operators, block_white, block_controls,
  *       block_equal(block, byte), block_hex, block_escapable: masks, bit i for byte i
- *   block_ascii(block)
+ *   block_high(block): bytes beyond ASCII
  *   utf8_suspect(bytes, open): whether a sequence in it (or open before it) may be wrong; reads
  *       the 3 bytes before it and behind it, and sets *open for the block that comes next
  *   bits_prefix_xor(bits)
@@ -36,6 +36,30 @@ static inline TARGET bool KERNEL(escapes_suspect)(struct KERNEL(block) block, ui
     return ((escaped & ~block_escapable(block)) | (wanted & ~block_hex(block))) != 0;
 }
 
+/* A block with escapes or bytes beyond ASCII, or behind one that left something pending. Takes
+ * escaped quotes out of *quotes; whether it needs a closer look. */
+static inline TARGET bool KERNEL(block_unusual)(struct KERNEL(block) block, const char *bytes,
+                                                uint64_t *pending, uint64_t backslashes,
+                                                uint64_t *quotes)
+{
+    uint64_t carry = *pending & JSON_PENDING_ESCAPED, hex = *pending >> JSON_PENDING_HEX & 15;
+    uint64_t open = *pending >> JSON_PENDING_UTF8;
+    bool suspect = false;
+    if (backslashes | carry | hex) {
+        uint64_t escaped = KERNEL(escaped_bytes)(backslashes, &carry);
+        *quotes &= ~escaped;
+        suspect = KERNEL(escapes_suspect)(block, escaped, &hex);
+    }
+    if (block_high(block)) {
+        suspect |= utf8_suspect(bytes, &open);
+    } else {
+        suspect |= open != 0;
+        open = 0;
+    }
+    *pending = carry | hex << JSON_PENDING_HEX | open << JSON_PENDING_UTF8;
+    return suspect;
+}
+
 static inline void KERNEL(suspect)(struct json_scan *scan, uint32_t base)
 {
     if (scan->suspect_from > base)
@@ -43,53 +67,61 @@ static inline void KERNEL(suspect)(struct json_scan *scan, uint32_t base)
     scan->suspect_to = base + JSON_SCAN_BLOCK;
 }
 
+/* Where the next token goes. */
+struct KERNEL(tokens) {
+    uint32_t *positions;
+    uint8_t *classes;
+};
+
+static inline TARGET void KERNEL(tokens_emit)(struct KERNEL(tokens) * out,
+                                              struct KERNEL(block) block, uint64_t tokens,
+                                              uint32_t base, const char *bytes)
+{
+    uint32_t count = block_emit(block, tokens, base, bytes, out->positions, out->classes);
+    out->positions += count;
+    out->classes += count;
+}
+
 /* One block: 64 bytes at `bytes`, which stand at `base`. Returns how many bytes it took: 64, or
- * fewer where a line end cut a string off; the next block then begins behind it. `carry` and
- * `count` are the caller's copies of what is in `scan`, so that they stay in registers. */
+ * fewer where a line end cut a string off; the next block then begins behind it. `carry` and `out`
+ * are the caller's own, so that they stay in registers. */
 static inline __attribute__((always_inline)) TARGET uint32_t
-KERNEL(scan_block)(struct json_scan *scan, struct json_carry *carry, uint32_t *count,
+KERNEL(scan_block)(struct json_scan *scan, struct json_carry *carry, struct KERNEL(tokens) * out,
                    const char *bytes, uint32_t base, const uint8_t *classes)
 {
     struct KERNEL(block) block = block_load(bytes, classes);
     uint64_t quotes = block_quotes(block);
     uint64_t backslashes = block_backslashes(block);
     bool suspect = false;
-    if (UNLIKELY((backslashes | carry->escaped | carry->hex_wanted) != 0)) {
-        uint64_t escaped = KERNEL(escaped_bytes)(backslashes, &carry->escaped);
-        quotes &= ~escaped;
-        suspect = KERNEL(escapes_suspect)(block, escaped, &carry->hex_wanted);
-    }
+    if (UNLIKELY((backslashes | block_high(block) | carry->pending) != 0))
+        suspect = KERNEL(block_unusual)(block, bytes, &carry->pending, backslashes, &quotes);
     uint64_t in_string = bits_prefix_xor(quotes) ^ carry->in_string;
-    uint64_t scalars = ~(in_string | quotes | block_white_or_operators(block));
-    uint64_t tokens = (block_operators(block) & ~in_string) | (quotes & in_string) |
+    uint64_t operators = block_operators(block);
+    uint64_t scalars = ~(in_string | quotes | operators | block_white(block));
+    uint64_t tokens = (operators & ~in_string) | (quotes & in_string) |
                       (scalars & ~(scalars << 1 | carry->in_scalar));
     uint64_t controls = block_controls(block) & in_string;
-    if (UNLIKELY(!block_ascii(block)))
-        suspect |= utf8_suspect(bytes, &carry->utf8_open);
-    else if (UNLIKELY(carry->utf8_open)) {
-        suspect = true;
-        carry->utf8_open = 0;
-    }
-    uint32_t *positions = scan->positions + *count;
-    uint8_t *found = scan->classes + *count;
     if (UNLIKELY(suspect || controls)) {
         KERNEL(suspect)(scan, base);
         uint64_t torn = scan->lines ? controls & block_equal(block, '\n') : 0;
         if (torn) {
             uint32_t end = (uint32_t)__builtin_ctzll(torn);
-            uint32_t before =
-                block_emit(block, tokens & ((torn & -torn) - 1), base, bytes, positions, found);
-            positions[before] = base + end;
-            found[before] = JSON_TORN;
-            *count += before + 1;
+            KERNEL(tokens_emit)(out, block, tokens & ((torn & -torn) - 1), base, bytes);
+            *out->positions++ = base + end;
+            *out->classes++ = JSON_TORN;
             *carry = (struct json_carry){0};
             return end + 1;
         }
     }
     carry->in_string = (uint64_t)((int64_t)in_string >> 63);
     carry->in_scalar = scalars >> 63;
-    *count += block_emit(block, tokens, base, bytes, positions, found);
+    KERNEL(tokens_emit)(out, block, tokens, base, bytes);
     return JSON_SCAN_BLOCK;
+}
+
+static inline struct KERNEL(tokens) KERNEL(tokens_begin)(const struct json_scan *scan)
+{
+    return (struct KERNEL(tokens)){scan->positions + scan->count, scan->classes + scan->count};
 }
 
 /* A block at the very start, which has no bytes before it, or at the end, filled up with spaces. */
@@ -103,7 +135,9 @@ static TARGET __attribute__((noinline)) void KERNEL(scan_edge)(struct json_scan 
     memset(copy + 8, ' ', JSON_SCAN_BLOCK + 8);
     memcpy(copy + 8 - before, scan->text + base - before,
            before + (left < JSON_SCAN_BLOCK + 8 ? left : JSON_SCAN_BLOCK + 8));
-    uint32_t taken = KERNEL(scan_block)(scan, &scan->carry, &scan->count, copy + 8, base, classes);
+    struct KERNEL(tokens) out = KERNEL(tokens_begin)(scan);
+    uint32_t taken = KERNEL(scan_block)(scan, &scan->carry, &out, copy + 8, base, classes);
+    scan->count = (uint32_t)(out.classes - scan->classes);
     scan->scanned = taken < left ? base + taken : scan->length;
 }
 
@@ -112,12 +146,15 @@ static TARGET void KERNEL(scan_blocks)(struct json_scan *scan, uint32_t until,
                                        const uint8_t *classes)
 {
     struct json_carry carry = scan->carry;
+    struct KERNEL(tokens) out = KERNEL(tokens_begin)(scan);
     const char *text = scan->text;
-    uint32_t count = scan->count, base = scan->scanned, length = scan->length;
-    while (base < until && length - base >= JSON_SCAN_BLOCK)
-        base += KERNEL(scan_block)(scan, &carry, &count, text + base, base, classes);
+    uint32_t base = scan->scanned, length = scan->length;
+    uint32_t last = length < JSON_SCAN_BLOCK ? 0 : length - JSON_SCAN_BLOCK + 1;
+    uint32_t end = until < last ? until : last;
+    while (base < end)
+        base += KERNEL(scan_block)(scan, &carry, &out, text + base, base, classes);
     scan->carry = carry;
-    scan->count = count;
+    scan->count = (uint32_t)(out.classes - scan->classes);
     scan->scanned = base;
 }
 
@@ -131,7 +168,7 @@ TARGET void KERNEL(json_scan)(struct json_scan *scan, uint32_t until)
         KERNEL(scan_edge)(scan, classes);
     if (scan->scanned < scan->length || scan->ended)
         return;
-    if (scan->carry.utf8_open)
+    if (scan->carry.pending >> JSON_PENDING_UTF8)
         KERNEL(suspect)(scan, scan->length);
     scan->positions[scan->count] = scan->length;
     scan->classes[scan->count++] = scan->carry.in_string ? JSON_TORN

@@ -61,7 +61,8 @@ static inline TARGET uint64_t block_operators(struct block_avx2 block)
                  _mm256_cmpeq_epi8(_mm256_and_si256(block.high_kinds, operators), zero));
     return block.classes == json_classes[1] ? found | block_equal(block, '\n') : found;
 }
-static inline TARGET uint64_t block_white_or_operators(struct block_avx2 block)
+/* Or operators, which need not be told apart here. */
+static inline TARGET uint64_t block_white(struct block_avx2 block)
 {
     const __m256i zero = _mm256_setzero_si256();
     return ~mask_of(_mm256_cmpeq_epi8(block.low_kinds, zero),
@@ -73,9 +74,9 @@ static inline TARGET uint64_t block_controls(struct block_avx2 block)
     return mask_of(_mm256_cmpeq_epi8(_mm256_min_epu8(block.low, last), block.low),
                    _mm256_cmpeq_epi8(_mm256_min_epu8(block.high, last), block.high));
 }
-static inline TARGET bool block_ascii(struct block_avx2 block)
+static inline TARGET uint64_t block_high(struct block_avx2 block)
 {
-    return _mm256_movemask_epi8(_mm256_or_si256(block.low, block.high)) == 0;
+    return mask_of(block.low, block.high);
 }
 static inline TARGET __m256i hex_of(__m256i bytes)
 {

@@ -12,7 +12,7 @@ struct block_portable {
     const char *bytes;
     const uint8_t *classes;
     uint64_t operators;
-    uint64_t white_or_operators;
+    uint64_t white;
     uint64_t controls;
     uint64_t high;
 };
@@ -53,7 +53,7 @@ static inline struct block_portable block_load(const char *bytes, const uint8_t 
         for (unsigned j = 0; j < 64; j += 8)
             kinds |= (uint64_t)classes[word >> j & 0xff] << j;
         block.operators |= bits_gather(kinds) << i;
-        block.white_or_operators |= bits_gather(kinds | kinds << 1) << i;
+        block.white |= bits_gather(kinds << 1) << i;
     }
     return block;
 }
@@ -76,17 +76,17 @@ static inline uint64_t block_operators(struct block_portable block)
 {
     return block.operators;
 }
-static inline uint64_t block_white_or_operators(struct block_portable block)
+static inline uint64_t block_white(struct block_portable block)
 {
-    return block.white_or_operators;
+    return block.white;
 }
 static inline uint64_t block_controls(struct block_portable block)
 {
     return block.controls;
 }
-static inline bool block_ascii(struct block_portable block)
+static inline uint64_t block_high(struct block_portable block)
 {
-    return block.high == 0;
+    return block.high;
 }
 static inline uint64_t block_hex(struct block_portable block)
 {
