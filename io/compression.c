@@ -18,6 +18,11 @@ enum compression compression_detect(const void *bytes, size_t length)
     return zstd ? COMPRESSION_ZSTD : COMPRESSION_NONE;
 }
 
+bool compression_possible(unsigned char first)
+{
+    return first == 0x1f || first == 0x28 || (first & 0xF0) == 0x50;
+}
+
 enum compression compression_for_path(const char *path)
 {
     size_t length = strlen(path);

@@ -4,6 +4,8 @@
 #ifndef LEAT_IO_DECODER_H
 #define LEAT_IO_DECODER_H
 
+#include <stdatomic.h>
+
 #include "core/error.h"
 #include "io/compression.h"
 #include "io/engine.h"
@@ -14,6 +16,7 @@ struct decoder_limits {
     unsigned threads; /* 0: decode within the calls */
     size_t memory;    /* bytes each thread may use (windows, frames) */
     size_t read_size; /* of one read of the input at most */
+    int64_t timeout;  /* nanoseconds without data from a stream until TIMEOUT; 0: none */
 };
 
 /* One stretch of content asked for; memory of the caller, untouched by it until done. */
@@ -24,26 +27,33 @@ struct decoder_task {
     uint64_t raw_bytes; /* compressed bytes read for it */
     uint64_t frame;     /* offset of the compressed frame that holds its first byte */
     bool last;          /* the content ends with it */
+    bool surplus;       /* asked for behind the end: nothing is filled, and it does not count */
     bool failed;        /* `error` comes behind what was filled */
     struct error error;
     struct decoder_task *next; /* the decoder's */
+    atomic_bool done;          /* set by the decoder (release) when all else is */
 };
 
-/* Reads `fd` from `start` (IO_NO_OFFSET: a stream, at its own position) and wakes `engine` when a
- * task is done. AUTO: decided by the first bytes; what is not compressed passes as it is.
- * `name` is for messages and outlives the decoder. */
-struct decoder *decoder_open(enum compression compression, int fd, uint64_t start, const char *name,
+/* Reads `fd` from `start` (IO_NO_OFFSET: a stream, at its own position, behind the bytes of
+ * `prefix`, which were read already and are copied) and wakes `engine` when a task is done.
+ * `compression` is zstd or gzip. `name` is for messages and outlives the decoder. */
+struct decoder *decoder_open(enum compression compression, int fd, uint64_t start,
+                             struct string prefix, const char *name,
                              const struct decoder_limits *limits, struct io_engine *engine,
                              struct error *error);
 void decoder_submit(struct decoder *decoder, struct decoder_task *task);
 /* Whether the task is done: then it is the caller's again. */
-bool decoder_done(struct decoder *decoder, struct decoder_task *task);
-/* Gives up what was not begun and waits for what was: all tasks are the caller's again. */
+static inline bool decoder_task_done(struct decoder_task *task)
+{
+    return atomic_load_explicit(&task->done, memory_order_acquire);
+}
+/* Gives up what was not begun and waits for what was: all tasks are done. */
 void decoder_close(struct decoder *decoder);
 
 /* The first bytes of a compressed file's content, for its header: decodes at most `length` bytes.
  * Blocking. Returns how many, or -1. */
 int64_t decoder_peek(enum compression compression, int fd, uint64_t start, const char *name,
-                     size_t memory, char *buffer, size_t length, struct error *error);
+                     const struct decoder_limits *limits, char *buffer, size_t length,
+                     struct error *error);
 
 #endif

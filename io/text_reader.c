@@ -31,6 +31,37 @@ static void slot_fail_read(struct text_source *source, struct slot *slot, int os
     slot->done = true;
 }
 
+bool text_compression_detect(int fd, uint64_t start, enum compression *compression,
+                             const char *name, struct error *error)
+{
+    char magic[COMPRESSION_MAGIC];
+    int64_t got = file_read(fd, magic, sizeof(magic), start);
+    if (got < 0)
+        return error_set_errno(error, (int)-got, "cannot read %s", name);
+    *compression = compression_detect(magic, (size_t)got);
+    return true;
+}
+
+struct decoder_limits text_decoder_limits(const struct text_source *source)
+{
+    return (struct decoder_limits){.threads = source->limits.decoders,
+                                   .memory = source->limits.decoder_memory,
+                                   .read_size = source->read_limit,
+                                   .timeout = source->limits.timeout};
+}
+
+/* The input being read is compressed: from here on a decoder reads it, behind `prefix`. */
+static bool decoder_start(struct text_source *source, struct string prefix)
+{
+    const struct text_input *text_input = &source->text_inputs[source->reading];
+    struct decoder_limits limits = text_decoder_limits(source);
+    uint64_t start = text_input->stream ? IO_NO_OFFSET : text_input->start;
+    source->decoder =
+        decoder_open(source->detect, source->fd, start, prefix, reading_input(source)->name,
+                     &limits, source->context->engine, &source->error);
+    return source->decoder != NULL;
+}
+
 /* Opens the input to be read next. False: source->error. */
 static bool input_open(struct text_source *source)
 {
@@ -49,12 +80,20 @@ static bool input_open(struct text_source *source)
     input->size = text_input->stream ? 0 : (uint64_t)status.st_size;
     source->read_offset = text_input->start;
     source->read_end = input->size > text_input->start ? input->size : text_input->start;
-    if (text_input->stream)
-        stream_open(&source->stream, source->fd, false);
+    source->reading_open = true;
     source->stream_dry = false;
     source->progress = clock_monotonic();
-    source->reading_open = true;
-    return true;
+    source->detect = text_input->compression;
+    if (text_input->stream) {
+        stream_open(&source->stream, source->fd, false);
+        return source->detect == COMPRESSION_NONE || source->detect == COMPRESSION_AUTO ||
+               decoder_start(source, (struct string){0});
+    }
+    if (source->detect == COMPRESSION_AUTO &&
+        !text_compression_detect(source->fd, text_input->start, &source->detect, input->name,
+                                 &source->error))
+        return false;
+    return source->detect == COMPRESSION_NONE || decoder_start(source, (struct string){0});
 }
 
 /* Everything of the input being read is in slots, `slot` being the last: reading goes on with the
@@ -64,6 +103,8 @@ static void input_leave(struct text_source *source, struct slot *slot)
     struct text_input *text_input = &source->text_inputs[source->reading];
     if (text_input->stream)
         stream_close(&source->stream);
+    decoder_close(source->decoder);
+    source->decoder = NULL;
     slot->closes = !text_input->keep_open;
     source->fd = -1;
     source->reading_open = false;
@@ -109,6 +150,43 @@ static void file_slot_start(struct text_source *source)
         file_read_submit(source, slot, offset);
     if (slot->last)
         input_leave(source, slot);
+}
+
+static void decoder_slot_start(struct text_source *source, struct slot *slot)
+{
+    slot->task = (struct decoder_task){.buffer = slot_text(slot) + slot->filled,
+                                       .length = slot->want - slot->filled};
+    slot->decoding = true;
+    decoder_submit(source->decoder, &slot->task);
+}
+
+/* A task that is done becomes the slot's content. */
+static void decoder_slot_complete(struct text_source *source, struct slot *slot)
+{
+    slot->decoding = false;
+    slot->done = true;
+    slot->filled += slot->task.filled;
+    slot->frame = slot->task.frame;
+    slot->last = slot->task.last;
+    slot->surplus = slot->task.surplus;
+    slot->failed = slot->task.failed;
+    slot->error = slot->task.error;
+    bytes_count(source, slot, slot->task.raw_bytes);
+}
+
+/* Takes what the decoder has done, in order; behind the end of the content comes the next input. */
+static void decoder_collect(struct text_source *source)
+{
+    for (unsigned i = 0; i < source->slot_count; i++) {
+        struct slot *slot = &source->slots[(source->slot_first + i) % TEXT_SLOTS];
+        if (!slot->decoding)
+            continue;
+        if (!decoder_task_done(&slot->task))
+            return;
+        decoder_slot_complete(source, slot);
+        if (slot->last)
+            input_leave(source, slot); /* ends all tasks: those that follow are surplus */
+    }
 }
 
 /* A completion of a read at an offset: all, some, nothing (the file became shorter), an error. */
@@ -159,19 +237,47 @@ static bool stream_timed_out(struct text_source *source, struct slot *slot)
     return true;
 }
 
+/* Once the first bytes of a stream are there: how it is compressed. True: a decoder has taken over.
+ */
+static bool stream_detect(struct text_source *source, struct slot *slot)
+{
+    if (slot->filled == 0 ||
+        (slot->filled < COMPRESSION_MAGIC && compression_possible((unsigned char)*slot_text(slot))))
+        return false;
+    source->detect = compression_detect(slot_text(slot), slot->filled);
+    if (source->detect == COMPRESSION_NONE) {
+        slot->done = slot->filled >= slot->want;
+        return false;
+    }
+    struct string prefix = {slot_text(slot), slot->filled};
+    if (decoder_start(source, prefix)) {
+        slot->filled = 0;
+        decoder_slot_start(source, slot);
+    } else {
+        slot->failed = true;
+        slot->done = true;
+        slot->error = source->error;
+    }
+    return true;
+}
+
 /* Reads what is there until it would block or the batch is full, and passes on what it has. */
 static void stream_fill(struct text_source *source, struct slot *slot)
 {
     while (!slot->done && !slot->request.pending) {
+        if (source->detect == COMPRESSION_AUTO && stream_detect(source, slot))
+            return;
         if (source->stream_dry) {
             source->stream_dry = false;
-            if (slot->filled > 0)
+            if (slot->filled > 0 && source->detect == COMPRESSION_NONE)
                 slot->done = true;
             else if (!stream_timed_out(source, slot))
                 stream_poll(source, slot);
             return;
         }
-        size_t length = slot->want - slot->filled;
+        bool detecting = source->detect == COMPRESSION_AUTO;
+        size_t want = detecting ? size_max(slot->want, COMPRESSION_MAGIC) : slot->want;
+        size_t length = size_min(want - slot->filled, source->read_limit);
         int64_t got = stream_read(&source->stream, slot_text(slot) + slot->filled, length);
         if (got < 0 && got != -EAGAIN) {
             slot_fail_read(source, slot, (int)-got);
@@ -181,7 +287,7 @@ static void stream_fill(struct text_source *source, struct slot *slot)
         } else if (got > 0) {
             bytes_count(source, slot, (uint64_t)got);
             slot->filled += (size_t)got;
-            slot->done = slot->filled == slot->want;
+            slot->done = slot->filled >= slot->want && !detecting;
         }
         source->stream_dry = got < (int64_t)length; /* a short read took all there was */
     }
@@ -193,7 +299,8 @@ static struct slot *stream_slot(struct text_source *source)
     if (source->slot_count == 0 || !source->reading_open)
         return NULL;
     struct slot *slot = &source->slots[(source->slot_first + source->slot_count - 1) % TEXT_SLOTS];
-    bool streams = slot->input == source->reading && source->text_inputs[slot->input].stream;
+    bool streams = slot->input == source->reading && source->text_inputs[slot->input].stream &&
+                   !source->decoder;
     return streams && !slot->done ? slot : NULL;
 }
 
@@ -218,6 +325,13 @@ bool text_reader_start(struct text_source *source)
         if (!source->reading_open && !input_open(source)) {
             source->read_failed = true;
             return false;
+        }
+        if (source->decoder) {
+            struct slot *slot = slot_add(source);
+            decoder_slot_start(source, slot);
+            if (source->limits.decoders == 0)
+                decoder_collect(source);
+            continue;
         }
         if (source->text_inputs[source->reading].stream) {
             struct slot *slot = slot_add(source);
@@ -245,6 +359,7 @@ void text_reader_collect(struct text_source *source)
     struct io_engine *engine = source->context->engine;
     for (struct io_request *request; (request = io_engine_reap(engine));)
         slot_complete(source, request->owner);
+    decoder_collect(source);
     struct slot *slot = stream_slot(source);
     if (slot) {
         if (!slot->request.pending)
@@ -258,8 +373,14 @@ void text_reader_collect(struct text_source *source)
 
 struct slot *text_reader_ready(struct text_source *source)
 {
-    struct slot *slot = &source->slots[source->slot_first];
-    return source->slot_count > 0 && slot->done && !slot->request.pending ? slot : NULL;
+    for (;;) {
+        struct slot *slot = &source->slots[source->slot_first];
+        if (source->slot_count == 0 || !slot->done || slot->request.pending)
+            return NULL;
+        if (!slot->surplus)
+            return slot;
+        text_reader_release(source, slot, true);
+    }
 }
 
 void text_reader_release(struct text_source *source, struct slot *slot, bool idle)
@@ -279,6 +400,8 @@ void text_reader_release(struct text_source *source, struct slot *slot, bool idl
 void text_reader_drain(struct text_source *source)
 {
     struct io_engine *engine = source->context->engine;
+    decoder_close(source->decoder);
+    source->decoder = NULL;
     for (unsigned i = 0; i < source->slot_count; i++) {
         struct slot *slot = &source->slots[(source->slot_first + i) % TEXT_SLOTS];
         while (slot->request.pending) {
@@ -287,12 +410,30 @@ void text_reader_drain(struct text_source *source)
             while (io_engine_reap(engine))
                 continue;
         }
+        slot->decoding = false;
         slot->done = true;
+    }
+}
+
+void text_reader_stop(struct text_source *source)
+{
+    /* A stream may never bring what a decoder or a poll waits for. */
+    if (source->decoder && source->text_inputs[source->reading].stream) {
+        decoder_close(source->decoder);
+        source->decoder = NULL;
+        decoder_collect(source);
+    }
+    for (unsigned i = 0; i < source->slot_count; i++) {
+        struct slot *slot = &source->slots[(source->slot_first + i) % TEXT_SLOTS];
+        if (slot->request.kind == IO_POLL_IN)
+            io_engine_cancel(source->context->engine, &slot->request);
     }
 }
 
 void text_reader_close(struct text_source *source)
 {
+    decoder_close(source->decoder);
+    source->decoder = NULL;
     if (source->reading_open) {
         struct text_input *text_input = &source->text_inputs[source->reading];
         if (text_input->stream)

@@ -96,6 +96,28 @@ static bool limits_set(struct text_source *source, struct source_context *contex
     return source->carry || error_set(error, ERROR_MEMORY, "no memory for reading");
 }
 
+/* The first bytes of the first input's content, into carry. Returns how many, or -1. */
+static int64_t first_bytes_read(struct text_source *source, size_t length, struct error *error)
+{
+    const struct text_input *text_input = &source->text_inputs[0];
+    const struct input *input = &source->base.inputs[0];
+    enum compression compression = text_input->compression;
+    if (compression == COMPRESSION_AUTO &&
+        !text_compression_detect(text_input->fd, text_input->start, &compression, input->name,
+                                 error))
+        return -1;
+    if (compression != COMPRESSION_NONE) {
+        struct decoder_limits limits = text_decoder_limits(source);
+        return decoder_peek(compression, text_input->fd, text_input->start, input->name, &limits,
+                            source->carry, length, error);
+    }
+    int64_t got = file_read(text_input->fd, source->carry, length, text_input->start);
+    if (got >= 0)
+        return got;
+    error_set_errno(error, (int)-got, "cannot read %s", input->name);
+    return -1;
+}
+
 /* Reads the header of the first input, so that its names are known before the run. */
 static bool first_header_read(struct text_source *source, struct error *error)
 {
@@ -109,9 +131,9 @@ static bool first_header_read(struct text_source *source, struct error *error)
         return false;
     size_t span = text_span(source);
     for (size_t length = size_min(span, 64 * 1024);; length = size_min(span, length * 4)) {
-        int64_t got = file_read(text_input->fd, source->carry, length, text_input->start);
+        int64_t got = first_bytes_read(source, length, error);
         if (got < 0)
-            return error_set_errno(error, (int)-got, "cannot read %s", input->name);
+            return false;
         struct cut_state state = {0};
         size_t consumed = 0;
         enum head_result result = source->format->ops->head(
@@ -178,11 +200,7 @@ void text_source_stop(struct source *base)
 {
     struct text_source *source = (struct text_source *)base;
     source->stopping = true;
-    for (unsigned i = 0; i < source->slot_count; i++) {
-        struct slot *slot = &source->slots[(source->slot_first + i) % TEXT_SLOTS];
-        if (slot->request.kind == IO_POLL_IN)
-            io_engine_cancel(source->context->engine, &slot->request);
-    }
+    text_reader_stop(source);
 }
 
 struct batch *text_source_reclaim(struct source *base)

@@ -35,6 +35,8 @@ struct text_input {
 struct slot {
     struct batch *batch;
     struct io_request request;
+    struct decoder_task task; /* compressed inputs: instead of the request */
+    bool decoding;            /* the decoder holds the task */
     uint32_t input;
     int fd;      /* read from */
     bool closes; /* fd, when it is released: nobody reads it any more */
@@ -43,6 +45,7 @@ struct slot {
     uint64_t raw_bytes; /* read from the system for it */
     uint64_t frame;     /* compressed inputs: the frame that holds its first byte */
     bool last;          /* ends its input */
+    bool surplus;       /* holds nothing and does not count: asked for behind the end */
     bool done;
     bool failed; /* `error` comes after what was filled */
     struct error error;
@@ -75,9 +78,10 @@ struct text_source {
     uint64_t read_offset;
     uint64_t read_end;
     struct stream stream;
-    bool stream_dry; /* the last read took all there was: poll before the next */
-    struct decoder *decoder;
-    int64_t progress; /* when data last came (monotonic) */
+    bool stream_dry;         /* the last read took all there was: poll before the next */
+    struct decoder *decoder; /* NULL: the input being read is not compressed */
+    enum compression detect; /* AUTO: a stream whose first bytes were not seen yet */
+    int64_t progress;        /* when data last came (monotonic) */
 
     /* cutting */
     uint32_t cutting; /* input being cut */
@@ -118,7 +122,13 @@ bool text_reader_start(struct text_source *source);
 void text_reader_collect(struct text_source *source);
 /* Waits until no request is in flight. */
 void text_reader_drain(struct text_source *source);
+/* No more is to be read: what waits for a stream ends. */
+void text_reader_stop(struct text_source *source);
 void text_reader_close(struct text_source *source);
+/* By the first bytes of a file. */
+bool text_compression_detect(int fd, uint64_t start, enum compression *compression,
+                             const char *name, struct error *error);
+struct decoder_limits text_decoder_limits(const struct text_source *source);
 /* The oldest slot if it is filled, else NULL; release puts its batch among the idle ones or, with
  * NULL as batch, leaves it to the caller. */
 struct slot *text_reader_ready(struct text_source *source);
