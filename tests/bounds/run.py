@@ -15,7 +15,7 @@ import time
 
 MEMORY = 64 << 20
 SLACK = 32 << 20
-LIMIT = 120  # seconds; --full has fifteen times as many
+LIMIT = 60  # seconds; --full has fifteen times as many
 CHUNK = 1 << 20
 
 
@@ -135,9 +135,9 @@ class Bounds:
     def case_window(self):
         """a zstd frame with a window beyond the memory limit: refused, saying so"""
         # A frame by hand (RFC 8878): no single segment, window of 2^31 bytes, one raw last block.
-        with open('window.ndjson.zst', 'wb') as file:
+        with open('wide.ndjson.zst', 'wb') as file:
             file.write(bytes.fromhex('28b52ffd' + '00' + 'a8' + '410000') + b'{"n":1}\n')
-        _, errors = self.run(['pass', 'window.ndjson.zst'], [], 1)
+        _, errors = self.run(['pass', 'wide.ndjson.zst'], [], 1)
         expect('an error about the window or memory', any(
             word in errors for word in ('window', 'memory')), True)
 
@@ -206,11 +206,11 @@ class Bounds:
                    b'{"k":%d,"turn":0}\n{"k":%d,"turn":1}\n' % (number, number))
 
     def case_many_columns(self):
-        """a CSV header of 100,000 columns"""
-        header = ','.join(f'c{n}' for n in range(100000)).encode() + b'\n'
-        out, _ = self.run(['--from', 'csv', '--to', 'ndjson', 'select c0, c99999'],
-                          [header, b'1' + b',2' * 99999 + b'\n'])
-        expect('output', out, b'{"c0":1,"c99999":2}\n')
+        """a CSV header of 20,000 columns"""
+        header = ','.join(f'c{n}' for n in range(20000)).encode() + b'\n'
+        out, _ = self.run(['--from', 'csv', '--to', 'ndjson', 'select c0, c19999'],
+                          [header, b'1' + b',2' * 19999 + b'\n'])
+        expect('output', out, b'{"c0":1,"c19999":2}\n')
 
 
 def main():

@@ -205,8 +205,11 @@ def example_test(name, leat):
     for turn in ('first', 'second'):
         found = run(leat, 'run', path, '--report', 'report.json')
         if not found:
-            with open('report.json', encoding='utf-8') as file:
-                found = EXAMPLES[name](json.load(file))
+            try:
+                with open('report.json', encoding='utf-8') as file:
+                    found = EXAMPLES[name](json.load(file))
+            except (OSError, ValueError, KeyError, subprocess.CalledProcessError) as error:
+                found = [f'the result cannot be read: {error}']
         left = [f for f in os.listdir('.') if f.endswith('.leat-part')]
         yield f'{turn} run', found + equal('part files left', left, [])
 
