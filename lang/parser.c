@@ -26,6 +26,12 @@ bool parser_open(struct parser *parser, struct diagnostics *diagnostics, bool ce
         return diagnostics_error(diagnostics, (struct span){(uint32_t)damage, (uint32_t)damage + 1},
                                  "the program is not UTF-8: byte 0x%02x at offset %zu",
                                  (unsigned char)text.data[damage], damage);
+    const char *zero = cel_strict || text.length == 0 ? NULL : memchr(text.data, 0, text.length);
+    if (zero) {
+        uint32_t at = (uint32_t)(zero - text.data);
+        return diagnostics_error(diagnostics, (struct span){at, at + 1},
+                                 "a zero byte cannot stand in a program; is this text?");
+    }
     if (text.length >= 3 && memcmp(text.data, "\xEF\xBB\xBF", 3) == 0)
         parser->lexer.position = 3;
     parser->token = lexer_next(&parser->lexer);
