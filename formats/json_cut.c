@@ -100,6 +100,7 @@ static size_t text_scan(struct cut_state *state, const char *text, size_t from, 
     uint8_t classes[SLICE + 2 * JSON_SCAN_SLACK];
     struct json_scan scan;
     json_scan_open(&scan, text, (uint32_t)from, (uint32_t)length, false);
+    scan.pad = 0;
     scan.positions = positions;
     scan.classes = classes;
     scan.carry.in_string = state->state & STATE_STRING ? ~(uint64_t)0 : 0;

@@ -19,6 +19,7 @@ void json_scan_open(struct json_scan *scan, const char *text, uint32_t from, uin
         .text = text,
         .length = length,
         .scanned = from,
+        .pad = (uint32_t)((uintptr_t)(text + from) % JSON_SCAN_BLOCK),
         .lines = lines,
         .suspect_from = UINT32_MAX,
     };

@@ -45,6 +45,7 @@ struct json_scan {
     const char *text;
     uint32_t length;
     uint32_t scanned; /* where the next block begins */
+    uint32_t pad;     /* spaces that the first block begins with, so that the others are aligned */
     bool lines;       /* LF ends a record, and with it any string */
     bool ended;       /* the last token was found */
     /* tokens; the caller moves and shortens the arrays between calls */
@@ -72,7 +73,8 @@ json_scan_function json_scan_neon;
 /* The class of each byte, for text whose records are lines (1) and for any other (0). */
 extern const uint8_t json_classes[2][256];
 
-/* A scan that is to begin at text[from], outside of everything. The caller sets the arrays. */
+/* A scan that is to begin at text[from], outside of everything. The caller sets the arrays, and the
+ * carry and no pad where it begins inside of something. */
 void json_scan_open(struct json_scan *scan, const char *text, uint32_t from, uint32_t length,
                     bool lines);
 json_scan_function *json_scan_choose(enum isa isa);

@@ -62,6 +62,8 @@ static inline TARGET bool KERNEL(block_unusual)(struct KERNEL(block) block, cons
 
 static inline void KERNEL(suspect)(struct json_scan *scan, uint32_t base)
 {
+    if (base > scan->length) /* of a padded block */
+        base = 0;
     if (scan->suspect_from > base)
         scan->suspect_from = base;
     scan->suspect_to = base + JSON_SCAN_BLOCK;
@@ -124,21 +126,24 @@ static inline struct KERNEL(tokens) KERNEL(tokens_begin)(const struct json_scan 
     return (struct KERNEL(tokens)){scan->positions + scan->count, scan->classes + scan->count};
 }
 
-/* A block at the very start, which has no bytes before it, or at the end, filled up with spaces. */
+/* A block at the very start, which has no bytes before it, or at the end: filled up with spaces
+ * there, and as far as it is padded in front. */
 static TARGET __attribute__((noinline)) void KERNEL(scan_edge)(struct json_scan *scan,
                                                                const uint8_t *classes)
 {
     char copy[8 + JSON_SCAN_BLOCK + 8] = {0};
-    uint32_t base = scan->scanned;
-    uint32_t before = base < 3 ? base : 3;
-    uint32_t left = scan->length - base;
+    uint32_t pad = scan->pad, left = scan->length - scan->scanned;
+    uint32_t before = pad || scan->scanned < 3 ? 0 : 3;
+    uint32_t room = JSON_SCAN_BLOCK + 8 - pad;
     memset(copy + 8, ' ', JSON_SCAN_BLOCK + 8);
-    memcpy(copy + 8 - before, scan->text + base - before,
-           before + (left < JSON_SCAN_BLOCK + 8 ? left : JSON_SCAN_BLOCK + 8));
+    memcpy(copy + 8 + pad - before, scan->text + scan->scanned - before,
+           before + (left < room ? left : room));
     struct KERNEL(tokens) out = KERNEL(tokens_begin)(scan);
-    uint32_t taken = KERNEL(scan_block)(scan, &scan->carry, &out, copy + 8, base, classes);
+    uint32_t taken =
+        KERNEL(scan_block)(scan, &scan->carry, &out, copy + 8, scan->scanned - pad, classes) - pad;
     scan->count = (uint32_t)(out.classes - scan->classes);
-    scan->scanned = taken < left ? base + taken : scan->length;
+    scan->scanned = taken < left ? scan->scanned + taken : scan->length;
+    scan->pad = 0;
 }
 
 /* Blocks that lie in the text as a whole. */
@@ -161,7 +166,7 @@ static TARGET void KERNEL(scan_blocks)(struct json_scan *scan, uint32_t until,
 TARGET void KERNEL(json_scan)(struct json_scan *scan, uint32_t until)
 {
     const uint8_t *classes = json_classes[scan->lines];
-    while (scan->scanned < 3 && scan->scanned < scan->length)
+    while ((scan->pad || scan->scanned < 3) && scan->scanned < scan->length)
         KERNEL(scan_edge)(scan, classes);
     KERNEL(scan_blocks)(scan, until, classes);
     while (scan->scanned < scan->length && scan->scanned < until)
