@@ -299,6 +299,8 @@ static bool print_result(struct value value, FILE *out)
     } else {
         text = cel_value_encode(value);
     }
+    if (!text)
+        errno = ENOMEM;
     bool good = text && fprintf(out, "{\"%s\": %s}\n",
                                 value.kind == VALUE_ERROR ? "error" : "value", text) > 0;
     free(text);

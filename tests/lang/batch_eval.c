@@ -1,5 +1,6 @@
 /* The batch evaluator against the row evaluator: random expressions over random columns, every
  * result the same value, errors with the same code; selections with gaps; LEAT_EVAL=row. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,17 @@ static const char *const leaves[] = {"a",
                                      "[1, 2, 3].map(x, x + a)",
                                      "f.all(x, x == a)"};
 
+/* Writes behind what is there and returns how much. */
+static size_t append(char *out, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(out, 200, format, arguments);
+    va_end(arguments);
+    CHECK(length >= 0 && length < 200);
+    return (size_t)length;
+}
+
 static size_t random_expression(char *out, unsigned depth)
 {
     static const char *const operators[] = {"+",  "-",  "*", "/", "%",  "==", "!=", "<",  "<=", ">",
@@ -97,43 +109,43 @@ static size_t random_expression(char *out, unsigned depth)
     static const char *const methods[] = {".startsWith(", ".contains(", ".endsWith(", ".matches(",
                                           ".indexOf(",    "[",          ".split("};
     if (depth == 0 || random_below(5) == 0)
-        return (size_t)sprintf(out, "%s", leaves[random_below(ARRAY_SIZE(leaves))]);
+        return append(out, "%s", leaves[random_below(ARRAY_SIZE(leaves))]);
     size_t at = 0;
     unsigned form = random_below(12);
     if (form < 7) {
-        at += (size_t)sprintf(out, "(");
+        at += append(out, "(");
         at += random_expression(out + at, depth - 1);
-        at += (size_t)sprintf(out + at, " %s ", operators[random_below(ARRAY_SIZE(operators))]);
+        at += append(out + at, " %s ", operators[random_below(ARRAY_SIZE(operators))]);
         at += random_expression(out + at, depth - 1);
-        return at + (size_t)sprintf(out + at, ")");
+        return at + append(out + at, ")");
     }
     if (form == 7) {
-        at += (size_t)sprintf(out, "(");
+        at += append(out, "(");
         at += random_expression(out + at, depth - 1);
-        at += (size_t)sprintf(out + at, " ? ");
+        at += append(out + at, " ? ");
         at += random_expression(out + at, depth - 1);
-        at += (size_t)sprintf(out + at, " : ");
+        at += append(out + at, " : ");
         at += random_expression(out + at, depth - 1);
-        return at + (size_t)sprintf(out + at, ")");
+        return at + append(out + at, ")");
     }
     if (form == 8) {
-        at += (size_t)sprintf(out, "coalesce(");
+        at += append(out, "coalesce(");
         at += random_expression(out + at, depth - 1);
-        at += (size_t)sprintf(out + at, ", ");
+        at += append(out + at, ", ");
         at += random_expression(out + at, depth - 1);
-        return at + (size_t)sprintf(out + at, ")");
+        return at + append(out + at, ")");
     }
     if (form == 9) {
-        at += (size_t)sprintf(out, "%s", calls[random_below(ARRAY_SIZE(calls))]);
+        at += append(out, "%s", calls[random_below(ARRAY_SIZE(calls))]);
         at += random_expression(out + at, depth - 1);
-        return at + (size_t)sprintf(out + at, ")");
+        return at + append(out + at, ")");
     }
     const char *method = methods[random_below(ARRAY_SIZE(methods))];
-    at += (size_t)sprintf(out, "(");
+    at += append(out, "(");
     at += random_expression(out + at, depth - 1);
-    at += (size_t)sprintf(out + at, ")%s", method);
+    at += append(out + at, ")%s", method);
     at += random_expression(out + at, depth - 1);
-    return at + (size_t)sprintf(out + at, method[0] == '[' ? "]" : ")");
+    return at + append(out + at, method[0] == '[' ? "]" : ")");
 }
 
 /* A column is mostly of one kind, as real ones are, or of all. */
@@ -254,10 +266,10 @@ static void deep_expressions_agree(void)
     char text[4096];
     size_t at = 0;
     for (unsigned i = 0; i < 60; i++)
-        at += (size_t)sprintf(text + at, i % 3 ? "(a + (" : "(b == 1 || (");
-    at += (size_t)sprintf(text + at, "c");
+        at += append(text + at, i % 3 ? "(a + (" : "(b == 1 || (");
+    at += append(text + at, "c");
     for (unsigned i = 0; i < 60; i++)
-        at += (size_t)sprintf(text + at, "))");
+        at += append(text + at, "))");
     struct compiled compiled;
     CU_ASSERT_FATAL(compile_text(&compiled, text, at, true));
     compare(&bench, compiled.expression, text);
