@@ -1,5 +1,5 @@
-/* Regular expressions in RE2's dialect on PCRE2's JIT: what PCRE2 has beyond RE2 is refused, matching
- * is bounded. A regex is const after compiling; each thread brings its own scratch. */
+/* Regular expressions in RE2's dialect on PCRE2's JIT: what PCRE2 has beyond RE2 is refused,
+ * matching is bounded. A regex is const after compiling; each thread brings its own scratch. */
 #ifndef LEAT_LANG_REGEX_H
 #define LEAT_LANG_REGEX_H
 

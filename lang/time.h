@@ -1,5 +1,5 @@
-/* Timestamps, durations and time zones. Pure functions; any thread (zones are cached behind a lock).
- * Uses no locale, no TZ, no libc time conversion. */
+/* Timestamps, durations and time zones. Pure functions; any thread (zones are cached behind a
+ * lock). Uses no locale, no TZ, no libc time conversion. */
 #ifndef LEAT_LANG_TIME_H
 #define LEAT_LANG_TIME_H
 
@@ -15,8 +15,18 @@ struct value duration_parse(struct string text);
 struct value timestamp_parse_format(struct string text, struct string format);
 bool timestamp_format_valid(struct string format, size_t *bad_offset);
 
-enum time_part { TIME_YEAR, TIME_MONTH, TIME_DATE, TIME_DAY_OF_MONTH, TIME_DAY_OF_WEEK,
-                 TIME_DAY_OF_YEAR, TIME_HOURS, TIME_MINUTES, TIME_SECONDS, TIME_MILLISECONDS };
+enum time_part {
+    TIME_YEAR,
+    TIME_MONTH,
+    TIME_DATE,
+    TIME_DAY_OF_MONTH,
+    TIME_DAY_OF_WEEK,
+    TIME_DAY_OF_YEAR,
+    TIME_HOURS,
+    TIME_MINUTES,
+    TIME_SECONDS,
+    TIME_MILLISECONDS
+};
 /* CEL's getters; zone "" is UTC. VALUE_INT or VALUE_ERROR. */
 struct value timestamp_part(struct value timestamp, enum time_part part, struct string zone);
 struct value timestamp_add(struct value timestamp, int64_t nanoseconds);
