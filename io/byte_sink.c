@@ -57,6 +57,21 @@ bool byte_sink_prepare(struct byte_sink *sink, struct error *error)
     return buffer_open(&sink->edge, SINK_EDGE, SINK_EDGE, error);
 }
 
+bool byte_sink_encoder_start(struct byte_sink *sink, struct error *error)
+{
+    if (sink->compression == COMPRESSION_NONE)
+        return true;
+    const struct sink_context *context = sink->context;
+    struct encoder_limits limits = {.threads = context->limits.encoders,
+                                    .memory = context->limits.memory};
+    if (context->options)
+        limits.level = (int)size_min((size_t)option_integer(context->options, "level", 0), 22);
+    if (sink->compression == COMPRESSION_GZIP && limits.level > 9)
+        limits.level = 9;
+    sink->encoder = encoder_open(sink->compression, &limits, context->engine, error);
+    return sink->encoder || error_add_context(error, "cannot write %s", sink->base.name);
+}
+
 /* Hands what is gathered to the writer. False: no room there. */
 static bool gather_flush(struct byte_sink *sink)
 {
@@ -130,6 +145,9 @@ static bool edge_add(struct byte_sink *sink, bool prologue)
     }
     if (sink->edge.length == 0)
         return true;
+    if (sink->encoder)
+        return encoder_room(sink->encoder) >= sink->edge.length &&
+               encoder_add(sink->encoder, sink->edge.data, sink->edge.length) == sink->edge.length;
     if (!sink->writer.is_stream)
         return gather_add(sink, sink->edge.data, sink->edge.length);
     if (!writer_has_room(&sink->writer))
@@ -151,8 +169,9 @@ bool byte_sink_offer(struct sink *base, struct batch *batch)
     bytes.data += skip;
     bytes.length -= skip;
     unsigned index = (sink->order_first + sink->order_count) % SINK_OFFERS;
-    bool copied;
-    if (!bytes_add(sink, bytes, &sink->order[index], &copied))
+    bool copied = false;
+    sink->order[index].encoded = skip;
+    if (!sink->encoder && !bytes_add(sink, bytes, &sink->order[index], &copied))
         return false;
     sink->skip -= skip;
     sink->order[index].batch = batch;
@@ -162,11 +181,40 @@ bool byte_sink_offer(struct sink *base, struct batch *batch)
     return true;
 }
 
+/* Moves content from the batches into the encoder and its blocks to the writer, as far as there is
+ * room. */
+static void encoder_pump(struct byte_sink *sink)
+{
+    for (unsigned i = 0; i < sink->order_count; i++) {
+        unsigned index = (sink->order_first + i) % SINK_OFFERS;
+        if (sink->order[index].done)
+            continue;
+        struct string bytes = output_bytes(sink, sink->order[index].batch);
+        size_t *encoded = &sink->order[index].encoded;
+        *encoded += encoder_add(sink->encoder, bytes.data + *encoded, bytes.length - *encoded);
+        if (*encoded < bytes.length)
+            break;
+        sink->order[index].done = true;
+    }
+    const char *data;
+    size_t length;
+    void *handle;
+    bool failed = false;
+    while (writer_has_room(&sink->writer) &&
+           encoder_next(sink->encoder, &data, &length, &handle, &failed, &sink->error))
+        writer_push(&sink->writer, data, length, handle);
+    sink->failed = sink->failed || failed;
+}
+
 /* Takes back what the writer is done with. */
 static void written_collect(struct byte_sink *sink)
 {
     void *owner;
     while (writer_pop(&sink->writer, &owner)) {
+        if (sink->encoder && encoder_owns(sink->encoder, owner)) {
+            encoder_release(sink->encoder, owner);
+            continue;
+        }
         for (int i = 0; i < 2; i++) {
             if (owner == sink->gather[i])
                 sink->gather_busy[i] = false;
@@ -181,6 +229,8 @@ static void written_collect(struct byte_sink *sink)
 
 static enum sink_result sink_step(struct byte_sink *sink, struct error *error)
 {
+    if (sink->encoder && !sink->failed)
+        encoder_pump(sink);
     enum writer_result result = writer_step(&sink->writer);
     written_collect(sink);
     if (result == WRITER_FAIL && !sink->failed) {
@@ -208,6 +258,8 @@ enum sink_result byte_sink_take(struct sink *base, struct batch **batch, struct 
     enum sink_result result = sink_step(sink, error);
     if (result != SINK_OK)
         return result;
+    if (sink->order_count > 0 && !sink->order[sink->order_first].done && sink->encoder)
+        encoder_pump(sink); /* what was just written may have made room */
     if (sink->order_count == 0 || !sink->order[sink->order_first].done)
         return SINK_WAIT;
     *batch = order_pop(sink);
@@ -221,10 +273,14 @@ enum sink_result byte_sink_finish(struct byte_sink *sink, bool final, struct err
     if (!sink->failed && sink->begun && final && !sink->ended)
         sink->ended = edge_add(sink, false);
     bool flushed = !sink->failed && gather_flush(sink);
+    if (sink->encoder && !sink->failed && sink->ended)
+        flushed = encoder_end(sink->encoder) && flushed;
     enum sink_result result = sink_step(sink, error);
     if (result != SINK_OK)
         return result;
     bool done = sink->begun && flushed && (sink->ended || !final) && writer_is_empty(&sink->writer);
+    if (sink->encoder && sink->ended)
+        done = done && encoder_is_empty(sink->encoder);
     return done ? SINK_OK : SINK_WAIT;
 }
 
@@ -233,6 +289,8 @@ void byte_sink_halt(struct byte_sink *sink)
     if (sink->writer_open)
         writer_close(&sink->writer);
     sink->writer_open = false;
+    encoder_close(sink->encoder);
+    sink->encoder = NULL;
 }
 
 struct batch *byte_sink_reclaim(struct sink *base)

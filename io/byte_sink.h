@@ -6,6 +6,7 @@
 
 #include "core/sink.h"
 #include "io/compression.h"
+#include "io/encoder.h"
 #include "io/writer.h"
 
 #define SINK_OFFERS       24           /* batches held at most */
@@ -27,6 +28,7 @@ struct byte_sink {
     /* batches in the order offered; done ones go back from the front */
     struct {
         struct batch *batch;
+        size_t encoded; /* compressed sinks: bytes that the encoder has taken */
         bool done;
     } order[SINK_OFFERS];
     unsigned order_first;
@@ -48,6 +50,8 @@ bool byte_sink_format_choose(struct byte_sink *sink, struct sink_context *contex
                              struct error *error);
 /* Makes room for everything; `writer` is opened by the caller before the first offer. */
 bool byte_sink_prepare(struct byte_sink *sink, struct error *error);
+/* Starts the encoder of a compressed sink; in start, once the engine is known. */
+bool byte_sink_encoder_start(struct byte_sink *sink, struct error *error);
 bool byte_sink_offer(struct sink *sink, struct batch *batch);
 enum sink_result byte_sink_take(struct sink *sink, struct batch **batch, struct error *error);
 struct batch *byte_sink_reclaim(struct sink *sink);

@@ -266,7 +266,7 @@ static enum sink_result file_sink_start(struct sink *base, struct error *error)
         writer_open_file(&sink->bytes.writer, context->engine, sink->fd, sink->start_size,
                          sink->target);
     sink->bytes.writer_open = true;
-    return SINK_OK;
+    return byte_sink_encoder_start(&sink->bytes, error) ? SINK_OK : SINK_FAIL;
 }
 
 /* One fdatasync through the engine; never retried. */

@@ -53,13 +53,12 @@ static bool stdout_open(struct sink_context *context, struct sink **result, stru
 static enum sink_result stdout_start(struct sink *base, struct error *error)
 {
     struct byte_sink *sink = (struct byte_sink *)base;
-    (void)error;
     int64_t timeout = sink->context->limits.timeout;
     if (sink->context->options)
         timeout = option_integer(sink->context->options, "timeout", timeout);
     writer_open_stream(&sink->writer, sink->context->engine, STDOUT_FILENO, timeout, "stdout");
     sink->writer_open = true;
-    return SINK_OK;
+    return byte_sink_encoder_start(sink, error) ? SINK_OK : SINK_FAIL;
 }
 
 static enum sink_result stdout_commit(struct sink *base, const struct commit_record *record,
