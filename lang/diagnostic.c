@@ -177,20 +177,24 @@ static void print_carets(struct string text, size_t from, struct span span, size
     fputc('\n', out);
 }
 
+static bool line_goes_on(struct string text, size_t offset)
+{
+    return offset < text.length && text.data[offset] != '\n' && text.data[offset] != '\r';
+}
+
 /* The source line with the span's carets beneath; a long line through a window. */
 static void print_source(struct string text, size_t begin, struct span span, FILE *out)
 {
     size_t from = begin;
-    size_t to = size_max(skip_forward(text, begin, WINDOW_WIDTH), span.start);
-    bool cut = to < text.length && text.data[to] != '\n' && text.data[to] != '\r';
-    if (cut) {
+    size_t to = skip_forward(text, begin, WINDOW_WIDTH);
+    if (line_goes_on(text, to)) {
         from = skip_back(text, span.start, begin, WINDOW_BEFORE);
-        to = size_max(skip_forward(text, from, WINDOW_WIDTH), span.start);
-        cut = to < text.length && text.data[to] != '\n' && text.data[to] != '\r';
+        to = skip_forward(text, from, WINDOW_WIDTH);
     }
+    to = size_max(to, span.start); /* in a line's end of two bytes */
     fputs(from > begin ? INDENT "..." : INDENT, out);
     print_safely(text, from, to, true, out);
-    fputs(cut ? "...\n" INDENT : "\n" INDENT, out);
+    fputs(line_goes_on(text, to) ? "...\n" INDENT : "\n" INDENT, out);
     if (from > begin)
         fputs("   ", out);
     print_carets(text, from, span, to, out);

@@ -356,6 +356,13 @@ static struct node *parse_primary(struct parser *parser)
             parser_advance_as(parser, LAYOUT_TIGHT_AFTER);
             return parse_name(parser, true, start);
         }
+        if (parser->token.punctuation == '-') {
+            struct token next = parser_peek(parser);
+            if (next.kind == TOKEN_INT || next.kind == TOKEN_DOUBLE) {
+                parser_advance_as(parser, LAYOUT_TIGHT_AFTER);
+                return parse_literal(parser, true, start);
+            }
+        }
         break;
     case TOKEN_ERROR:
         report_token(parser);
