@@ -110,8 +110,7 @@ static const char *exponent_scan(const char *cursor, const char *end, int64_t *e
 }
 
 /* All of text[0..length). `json`: JSON's grammar, which allows less. */
-static inline __attribute__((always_inline)) bool decimal_scan(const char *text, size_t length,
-                                                               bool json, struct decimal *decimal)
+static inline bool decimal_scan(const char *text, size_t length, bool json, struct decimal *decimal)
 {
     const char *cursor = text;
     const char *end = text + length;
@@ -265,22 +264,29 @@ static uint64_t double_decide(const struct decimal *decimal, uint64_t lower)
     return lower + (order > 0 || (order == 0 && (lower & 1)));
 }
 
-/* False: beyond double (*real is infinite then). */
-static inline bool decimal_to_double(const struct decimal *decimal, double *real)
+/* Clinger: where the mantissa and the power of ten are doubles, one operation rounds correctly. */
+static inline bool double_simple(uint64_t mantissa, int64_t exponent, bool negative, double *real)
 {
     static const double exact_powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                           1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                           1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    if (decimal->mantissa <= (uint64_t)1 << (FRACTION_BITS + 1) && !decimal->truncated &&
-        decimal->exponent >= -22 && decimal->exponent <= 22) {
-        double value = (double)decimal->mantissa;
-        if (decimal->exponent < 0)
-            value /= exact_powers[-decimal->exponent];
-        else
-            value *= exact_powers[decimal->exponent];
-        *real = decimal->negative ? -value : value;
+    if (mantissa > (uint64_t)1 << (FRACTION_BITS + 1) || exponent < -22 || exponent > 22)
+        return false;
+    double value = (double)(int64_t)mantissa;
+    if (exponent < 0)
+        value /= exact_powers[-exponent];
+    else
+        value *= exact_powers[exponent];
+    *real = negative ? -value : value;
+    return true;
+}
+
+/* False: beyond double (*real is infinite then). */
+static bool decimal_to_double(const struct decimal *decimal, double *real)
+{
+    if (!decimal->truncated &&
+        double_simple(decimal->mantissa, decimal->exponent, decimal->negative, real))
         return true;
-    }
     uint64_t bits = double_nearest(decimal->mantissa, decimal->exponent);
     if (decimal->truncated && double_nearest(decimal->mantissa + 1, decimal->exponent) != bits)
         bits = double_decide(decimal, bits);
@@ -288,26 +294,9 @@ static inline bool decimal_to_double(const struct decimal *decimal, double *real
     return bits != bits_join(0, INFINITE);
 }
 
-/* Whole numbers of few digits, most of all, without ado. */
-static inline bool integer_parse_short(const char *text, size_t length, int64_t *integer)
+static enum number_kind number_parse_any(const char *text, size_t length, int64_t *integer,
+                                         double *real)
 {
-    if (length == 0 || length > MANTISSA_DIGITS - 1)
-        return false;
-    const char *end = text + length;
-    bool negative = *text == '-';
-    const char *first = text + negative;
-    uint64_t natural = 0;
-    const char *cursor = digits_scan(first, end, &natural);
-    if (cursor < end || first == end || (*first == '0' && end - first > 1))
-        return false;
-    *integer = negative ? -(int64_t)natural : (int64_t)natural;
-    return true;
-}
-
-enum number_kind number_parse(const char *text, size_t length, int64_t *integer, double *real)
-{
-    if (LIKELY(integer_parse_short(text, length, integer)))
-        return NUMBER_INT;
     struct decimal decimal;
     if (!decimal_scan(text, length, true, &decimal))
         return NUMBER_INVALID;
@@ -317,6 +306,33 @@ enum number_kind number_parse(const char *text, size_t length, int64_t *integer,
         return NUMBER_INT;
     }
     return decimal_to_double(&decimal, real) ? NUMBER_DOUBLE : NUMBER_OUT_OF_RANGE;
+}
+
+/* Nearly all numbers, in registers: -12345 and -123.45 of at most 18 digits. What is anything else,
+ * or perhaps no number at all, is left to number_parse_any. */
+enum number_kind number_parse(const char *text, size_t length, int64_t *integer, double *real)
+{
+    if (length == 0 || length > MANTISSA_DIGITS)
+        return number_parse_any(text, length, integer, real);
+    const char *end = text + length;
+    bool negative = *text == '-';
+    const char *first = text + negative;
+    uint64_t mantissa = 0;
+    const char *cursor = digits_scan(first, end, &mantissa);
+    if (cursor == first || (*first == '0' && cursor - first > 1))
+        return NUMBER_INVALID;
+    if (cursor == end && cursor - first < MANTISSA_DIGITS) {
+        *integer = negative ? -(int64_t)mantissa : (int64_t)mantissa;
+        return NUMBER_INT;
+    }
+    if (cursor < end && *cursor == '.') {
+        const char *fraction = cursor + 1;
+        cursor = digits_scan(fraction, end, &mantissa);
+        if (cursor == end && cursor > fraction &&
+            double_simple(mantissa, fraction - cursor, negative, real))
+            return NUMBER_DOUBLE;
+    }
+    return number_parse_any(text, length, integer, real);
 }
 
 bool number_parse_double(const char *text, size_t length, double *real, bool *overflow)
