@@ -468,8 +468,54 @@ static void test_numbers(void)
     free(text);
 }
 
+/* What is wrong lies slices before the end of the record. */
+static void test_far(void)
+{
+    enum { LONG = 100 * 1000 };
+    static const struct {
+        const char *start, *end, *want;
+    } cases[] = {
+        {"x\"", ",1\n2,3\n",
+         "!malformed@1: a quote inside an unquoted field: quote the field and "
+         "write the quote twice, or read with `quote none`\n[2,3]\n"},
+        {"\xff", ",1\n2,3\n", "!utf8@0: byte 0xff is not UTF-8\n[2,3]\n"},
+        {"\"", "\",1\n2,3", NULL},
+        {"\"", "", "!malformed@0: a quoted field is never closed: its closing quote is missing\n"},
+        {",,", "\n2,3\n", "!columns@-1: 3 fields where the header has 2\n[2,3]\n"},
+        {"\"\",", ",,\n2,3\n", "!columns@-1: 4 fields where the header has 2\n[2,3]\n"},
+    };
+    char *text = malloc(LONG + 100), *long_text = malloc(LONG + 1);
+    memset(long_text, 'y', LONG);
+    long_text[LONG] = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        size_t length = put(text, "a,b\n%s", cases[i].start);
+        memcpy(text + length, long_text, LONG);
+        length += LONG;
+        length += put(text + length, "%s", cases[i].end);
+        struct csv_reader reader = csv;
+        reader.step = LONG / 3;
+        reader.texts = true;
+        char *shown = csv_read(&reader, text, length);
+        if (cases[i].want)
+            CU_ASSERT_STRING_EQUAL(shown, cases[i].want);
+        CU_ASSERT(cases[i].want || strlen(shown) == LONG + 6 + 6);
+        free(shown);
+    }
+    size_t length = put(text, "a,b\n"); /* commas beyond every slice */
+    memset(text + length, ',', LONG);
+    text[length + LONG] = '\n';
+    struct csv_reader reader = csv;
+    reader.step = LONG * 2;
+    reader.texts = true;
+    char *shown = csv_read(&reader, text, length + LONG + 1);
+    CU_ASSERT_STRING_EQUAL(shown, "!columns@-1: 100001 fields where the header has 2\n");
+    free(shown);
+    free(long_text);
+    free(text);
+}
+
 SUITE(csv, {"hostile input", test_hostile}, {"quotes", test_quotes}, {"types", test_types},
       {"nulls", test_nulls}, {"headers and projections", test_header}, {"dialects", test_dialects},
-      {"large fields and records", test_large}, {"parts", test_parts},
-      {"csv-spectrum", test_spectrum}, {"Python's csv module", test_python},
+      {"large fields and records", test_large}, {"faults far away", test_far},
+      {"parts", test_parts}, {"csv-spectrum", test_spectrum}, {"Python's csv module", test_python},
       {"instruction sets agree", test_kernels}, {"numbers", test_numbers})

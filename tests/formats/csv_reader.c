@@ -111,10 +111,12 @@ static void part_show(struct run *run)
             record_show(run, i);
             continue;
         }
-        char text[80];
+        char text[500];
         CHECK(reject && reject->record == i);
-        int length = snprintf(text, sizeof(text), "!%s@%d\n", error_slug(reject->code),
-                              reject->column == UINT32_MAX ? -1 : (int)reject->column);
+        int length = snprintf(text, sizeof(text), "!%s@%d%s%.*s\n", error_slug(reject->code),
+                              reject->column == UINT32_MAX ? -1 : (int)reject->column,
+                              run->reader->texts ? ": " : "",
+                              run->reader->texts ? (int)reject->text_length : 0, reject->text);
         CHECK(buffer_append(&run->out, text, (size_t)length));
         reject = reject->next;
     }

@@ -18,6 +18,7 @@ struct csv_reader {
     size_t step;       /* bytes of a read; each ends a batch where it can */
     size_t arena;      /* 0: FIXTURE_ARENA */
     bool members;      /* show members, else the projection */
+    bool texts;        /* show what rejects say */
     const char *paths; /* the projection, "" for none */
 };
 
