@@ -147,7 +147,6 @@ struct json_match_functions {
 extern const struct json_match_functions json_match_portable;
 extern const struct json_match_functions json_match_avx2;
 extern const struct json_match_functions json_match_avx512;
-extern const struct json_match_functions json_match_neon;
 const struct json_match_functions *json_match_choose(enum isa isa);
 
 #endif

@@ -40,9 +40,6 @@ const struct json_match_functions *json_match_choose(enum isa isa)
         return &json_match_avx512;
     case ISA_AVX2:
         return &json_match_avx2;
-#elif defined(__aarch64__)
-    case ISA_NEON:
-        return &json_match_neon;
 #endif
     default:
         return &json_match_portable;

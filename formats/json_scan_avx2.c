@@ -122,14 +122,17 @@ static inline TARGET __m256i utf8_wrong(const char *bytes)
     __m256i before2 = _mm256_loadu_si256((const __m256i *)(bytes - 2));
     __m256i before3 = _mm256_loadu_si256((const __m256i *)(bytes - 3));
     const __m256i low4 = _mm256_set1_epi8(15);
-    __m256i wrong =
-        _mm256_and_si256(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(utf8_lead_high),
-                                             _mm256_and_si256(_mm256_srli_epi16(before1, 4), low4)),
-                         _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(utf8_lead_low),
-                                             _mm256_and_si256(before1, low4)));
+    __m256i wrong = _mm256_and_si256(
+        _mm256_shuffle_epi8(
+            _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i *)utf8_lead_high)),
+            _mm256_and_si256(_mm256_srli_epi16(before1, 4), low4)),
+        _mm256_shuffle_epi8(
+            _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i *)utf8_lead_low)),
+            _mm256_and_si256(before1, low4)));
     wrong = _mm256_and_si256(
-        wrong, _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(utf8_next_high),
-                                   _mm256_and_si256(_mm256_srli_epi16(input, 4), low4)));
+        wrong, _mm256_shuffle_epi8(
+                   _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i *)utf8_next_high)),
+                   _mm256_and_si256(_mm256_srli_epi16(input, 4), low4)));
     /* bytes 3 and 4 of a sequence: then, and only then, is a second continuation right */
     __m256i third = _mm256_subs_epu8(before2, _mm256_set1_epi8((char)(0xe0 - 0x80)));
     __m256i fourth = _mm256_subs_epu8(before3, _mm256_set1_epi8((char)(0xf0 - 0x80)));

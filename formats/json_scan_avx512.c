@@ -93,9 +93,11 @@ static inline TARGET bool utf8_suspect(const char *bytes, uint64_t *open)
     __m512i before2 = _mm512_loadu_si512(bytes - 2);
     __m512i before3 = _mm512_loadu_si512(bytes - 3);
     const __m512i low4 = _mm512_set1_epi8(15);
-    const __m512i lead_high = _mm512_broadcast_i32x4(_mm_load_si128(&utf8_lead_high));
-    const __m512i lead_low = _mm512_broadcast_i32x4(_mm_load_si128(&utf8_lead_low));
-    const __m512i next_high = _mm512_broadcast_i32x4(_mm_load_si128(&utf8_next_high));
+    const __m512i lead_high =
+        _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)utf8_lead_high));
+    const __m512i lead_low = _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)utf8_lead_low));
+    const __m512i next_high =
+        _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)utf8_next_high));
     __m512i wrong =
         _mm512_shuffle_epi8(lead_high, _mm512_and_si512(_mm512_srli_epi16(before1, 4), low4));
     wrong = _mm512_and_si512(wrong, _mm512_shuffle_epi8(lead_low, _mm512_and_si512(before1, low4)));

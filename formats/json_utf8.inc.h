@@ -1,7 +1,7 @@
 /* Tables of the UTF-8 check of the vector kernels, which is the lookup method of John Keiser and
  * Daniel Lemire ("Validating UTF-8 in less than one instruction per byte", 2021): three lookups, by
  * the two halves of a byte and the high half of the next, and-ed together, leave a bit for each way
- * in which the two can be wrong. Included by kernels; x86 only. */
+ * in which the two can be wrong. Included by kernels. */
 
 enum {
     UTF8_TOO_SHORT = 1,       /* a lead byte, and no continuation behind it */
@@ -17,7 +17,7 @@ enum {
 };
 
 /* By the high half of the first byte. */
-static const _Alignas(16) uint8_t utf8_lead_high_bytes[16] = {
+static const _Alignas(16) uint8_t utf8_lead_high[16] = {
     UTF8_TOO_LONG,
     UTF8_TOO_LONG,
     UTF8_TOO_LONG,
@@ -35,7 +35,7 @@ static const _Alignas(16) uint8_t utf8_lead_high_bytes[16] = {
     UTF8_TOO_SHORT | UTF8_OVERLONG_3 | UTF8_SURROGATE,
     UTF8_TOO_SHORT | UTF8_TOO_LARGE | UTF8_TOO_LARGE_2 | UTF8_OVERLONG_4};
 /* By the low half of the first byte. */
-static const _Alignas(16) uint8_t utf8_lead_low_bytes[16] = {
+static const _Alignas(16) uint8_t utf8_lead_low[16] = {
     UTF8_ANY_LOW | UTF8_OVERLONG_3 | UTF8_OVERLONG_2 | UTF8_OVERLONG_4,
     UTF8_ANY_LOW | UTF8_OVERLONG_2,
     UTF8_ANY_LOW,
@@ -53,7 +53,7 @@ static const _Alignas(16) uint8_t utf8_lead_low_bytes[16] = {
     UTF8_ANY_LOW | UTF8_TOO_LARGE | UTF8_TOO_LARGE_2,
     UTF8_ANY_LOW | UTF8_TOO_LARGE | UTF8_TOO_LARGE_2};
 /* By the high half of the second byte. */
-static const _Alignas(16) uint8_t utf8_next_high_bytes[16] = {
+static const _Alignas(16) uint8_t utf8_next_high[16] = {
     UTF8_TOO_SHORT,
     UTF8_TOO_SHORT,
     UTF8_TOO_SHORT,
@@ -71,12 +71,8 @@ static const _Alignas(16) uint8_t utf8_next_high_bytes[16] = {
     UTF8_TOO_SHORT,
     UTF8_TOO_SHORT,
     UTF8_TOO_SHORT};
-#define utf8_lead_high (*(const __m128i *)utf8_lead_high_bytes)
-#define utf8_lead_low  (*(const __m128i *)utf8_lead_low_bytes)
-#define utf8_next_high (*(const __m128i *)utf8_next_high_bytes)
-
 /* Whether the 64 bytes end inside a sequence. */
-static inline uint32_t utf8_ends_open(const char *bytes)
+static inline uint64_t utf8_ends_open(const char *bytes)
 {
     const unsigned char *end = (const unsigned char *)bytes + 64;
     return end[-1] >= 0xc0 || end[-2] >= 0xe0 || end[-3] >= 0xf0;
