@@ -194,33 +194,8 @@ static bool session_refuse(struct session *session, int *status)
     return false;
 }
 
-/* The command line's formats, a block behind each or none. */
-static bool format_take(struct format_block *block, const char *option, const char **format,
-                        const struct options **options, int *status)
-{
-    struct error error;
-    if (!*format)
-        return true;
-    if (format_block_open(block, option, *format, &error)) {
-        *format = block->name;
-        *options = format_block_options(block);
-        return true;
-    }
-    if (error.code == ERROR_NONE)
-        notice_diagnostics(&block->diagnostics);
-    else
-        notice_error(&error);
-    *status = error.code == ERROR_MEMORY ? 1 : 2;
-    return false;
-}
-
 bool session_plan(struct session *session, int *status)
 {
-    struct run_options *options = &session->options;
-    if (!format_take(&session->from, "--from", &options->from_format, &options->from_options,
-                     status) ||
-        !format_take(&session->to, "--to", &options->to_format, &options->to_options, status))
-        return false;
     struct diagnostics *diagnostics = &session->diagnostics;
     session->program = program_parse(registry_get(), diagnostics);
     struct error error = {.code = ERROR_NONE};
@@ -253,8 +228,6 @@ void session_close(struct session *session)
         plan_close(session->plan);
     if (session->program)
         program_free(session->program);
-    format_block_close(&session->from);
-    format_block_close(&session->to);
     if (session->name)
         diagnostics_close(&session->diagnostics);
     free(session->text);

@@ -4,7 +4,6 @@
 #define LEAT_CLI_SESSION_H
 
 #include "cli/arguments.h"
-#include "cli/format_block.h"
 #include "lang/parse.h"
 
 /* No pipeline is longer; a longer file is some other file. */
@@ -15,8 +14,6 @@ struct session {
     char *text;       /* owned, NUL-terminated; or NULL */
     size_t length;
     bool is_file;
-    struct format_block from; /* of --from and --to, where given */
-    struct format_block to;
     struct run_options options; /* with the inputs named on the command line */
     struct diagnostics diagnostics;
     struct program *program;

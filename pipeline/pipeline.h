@@ -19,8 +19,6 @@ struct run_options {
     const char *output;       /* -o */
     const char *from_format;  /* --from */
     const char *to_format;    /* --to */
-    const struct options *from_options; /* of a left out `from`: --from 'json { values one }' */
-    const struct options *to_options;   /* of a left out `into` */
     const char *order;        /* --order */
     const char *reject_file;  /* --reject */
     unsigned workers;         /* -j */
