@@ -93,9 +93,13 @@ static bool plan_memory(struct plan *plan, struct error *error)
 
 /* ---- sources ---- */
 
+/* `options` NULL: there is no statement; the command line says what is read. */
 static bool source_open(struct plan *plan, const struct source_ops *ops,
                         const struct options *options, struct span span, struct error *error)
 {
+    bool implicit = options == NULL;
+    if (implicit)
+        options = plan->from.options ? plan->from.options : &no_options;
     if (plan->source_count == PLAN_MAX_SOURCES)
         return diagnostics_error(plan->diagnostics, span, "at most %d sources", PLAN_MAX_SOURCES);
     struct plan_source *entry = &plan->sources[plan->source_count];
@@ -103,7 +107,7 @@ static bool source_open(struct plan *plan, const struct source_ops *ops,
     entry->context = (struct source_context){
         .options = options,
         .formats = &formats_all,
-        .format_name = plan->options.from_format,
+        .format_name = plan->from.options ? NULL : plan->options.from_format,
         .limits =
             {
                 .batch_text = plan->limits.batch_text,
@@ -114,7 +118,7 @@ static bool source_open(struct plan *plan, const struct source_ops *ops,
                 .head = plan->wants_head,
             },
     };
-    if (options == &no_options) {
+    if (implicit) {
         entry->context.files = plan->options.files;
         entry->context.file_count = plan->options.file_count;
     }
@@ -129,8 +133,7 @@ static bool plan_sources(struct plan *plan, struct error *error)
     uint32_t count = statements_of(plan->program, STATEMENT_FROM);
     if (count == 0) {
         const char *kind = plan->options.file_count ? "file" : "stdin";
-        return source_open(plan, source_ops_of(NULL, kind), &no_options, (struct span){0, 0},
-                           error);
+        return source_open(plan, source_ops_of(NULL, kind), NULL, (struct span){0, 0}, error);
     }
     if (plan->options.file_count)
         return error_set(error, ERROR_USAGE,
@@ -254,18 +257,22 @@ static bool plan_segments(struct plan *plan)
 
 /* ---- sinks ---- */
 
+/* `options` NULL: there is no statement; the command line says what is written. */
 static bool sink_open(struct plan *plan, struct plan_sink *entry, const struct sink_ops *ops,
                       const struct options *options, struct span span, struct error *error)
 {
+    bool rejects = entry == &plan->rejects, implicit = options == NULL;
+    bool dialect = !rejects && plan->to.options;
+    if (implicit)
+        options = dialect ? plan->to.options : &no_options;
     const struct option_value *path = option_find(options, "path");
-    bool rejects = entry == &plan->rejects;
     entry->span = span;
     entry->context = (struct sink_context){
         .options = options,
         .scope = plan->scope,
         .shape = NULL, /* set by plan_shape, before the first encode */
         .formats = &formats_all,
-        .format_name = rejects ? "ndjson" : plan->options.to_format,
+        .format_name = rejects ? "ndjson" : dialect ? NULL : plan->options.to_format,
         .path_column = COLUMN_NONE,
         .source_format = plan->sources[0].source->format,
         .limits =
@@ -278,7 +285,7 @@ static bool sink_open(struct plan *plan, struct plan_sink *entry, const struct s
         .output = rejects ? 0 : (uint32_t)(entry - plan->sinks),
         .diagnostics = plan->diagnostics,
     };
-    if (options == &no_options)
+    if (implicit)
         entry->context.file = rejects ? plan->options.reject_file : plan->options.output;
     if (path && !rejects && path->spec->kind == OPTION_TEMPLATE &&
         template_has_expressions(path->text)) {
@@ -329,7 +336,7 @@ static bool plan_rejects(struct plan *plan, struct error *error)
     struct span span = statement ? statement->span : (struct span){0, 0};
     if (!sink_open(plan, &plan->rejects,
                    statement ? sink_ops_of(statement->noun, NULL) : sink_ops_of(NULL, "file"),
-                   statement ? &statement->options : &no_options, span, error))
+                   statement ? &statement->options : NULL, span, error))
         return sink_error(plan, span, error);
     plan->has_rejects = true;
     return true;
@@ -347,7 +354,7 @@ static bool plan_sinks(struct plan *plan, struct error *error)
         struct span span = statement ? statement->span : (struct span){0, 0};
         if (!sink_open(plan, &plan->sinks[i],
                        statement ? sink_ops_of(statement->noun, NULL) : sink_ops_of(NULL, kind),
-                       statement ? &statement->options : &no_options, span, error)) {
+                       statement ? &statement->options : NULL, span, error)) {
             if (!sink_error(plan, span, error) && error->code != ERROR_NONE)
                 return false;
             continue;
@@ -460,6 +467,9 @@ static bool plan_fail_when(struct plan *plan)
 
 static bool plan_build(struct plan *plan, struct error *error)
 {
+    if (!dialect_open(&plan->from, plan->options.from_format, "--from", error) ||
+        !dialect_open(&plan->to, plan->options.to_format, "--to", error))
+        return false;
     if (!settings_read(&plan->settings, plan->program, &plan->options, plan->diagnostics) ||
         !plan_memory(plan, error) || !plan_sources(plan, error))
         return false;
@@ -513,6 +523,8 @@ void plan_close(struct plan *plan)
     for (uint32_t i = 0; i < plan->source_count; i++)
         plan->sources[i].source->ops->close(plan->sources[i].source);
     scope_close(plan->scope);
+    dialect_close(&plan->from);
+    dialect_close(&plan->to);
     free(plan->node_stores);
     free(plan);
 }

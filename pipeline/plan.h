@@ -8,6 +8,7 @@
 #include "core/source.h"
 #include "core/stage.h"
 #include "lang/scope.h"
+#include "pipeline/dialect.h"
 #include "pipeline/limits.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/settings.h"
@@ -54,6 +55,7 @@ struct plan {
     const struct program *program;
     struct run_options options;
     struct diagnostics *diagnostics;
+    struct dialect from, to; /* --from, --to */
     struct settings settings;
     struct limits limits;
     struct scope *scope;

@@ -13,6 +13,7 @@
 
 #define RUN_MAX_ERRORS 16
 #define RUN_MAX_CAUSES 64
+#define RUN_MAX_SAMPLED 64
 
 enum step_result {
     STEP_MOVED,       /* did something: call again */
@@ -148,6 +149,8 @@ struct run {
     int exit_status;
     struct { char name[128]; char hint[128]; } never_seen[16];
     uint32_t never_seen_count;
+    char sampled[RUN_MAX_SAMPLED][64]; /* names of the first record; guarded by settle_lock */
+    uint32_t sampled_count;
     uint64_t stall_moves;
     int64_t stall_since;
     bool stall_said;

@@ -185,13 +185,15 @@ const struct run_cause *run_mismatch_cause(const struct run *run, uint32_t index
 static void find_never_seen(struct run *run)
 {
     const struct projection *projection = run->plan->projection;
-    const char *seen[256];
+    const char *seen[256 + RUN_MAX_SAMPLED];
     uint32_t seen_count = 0, columns = projection->base_columns;
     if (run->totals.read == 0)
         return;
     for (uint32_t i = 0; i < columns && i < 256; i++)
         if ((run->seen[i / 64] >> (i % 64) & 1) && scope_column_name(run->plan->scope, i))
             seen[seen_count++] = scope_column_name(run->plan->scope, i);
+    for (uint32_t i = 0; i < run->sampled_count; i++)
+        seen[seen_count++] = run->sampled[i];
     for (uint32_t i = 0; i < columns && i < 256; i++) {
         if ((run->seen[i / 64] >> (i % 64) & 1) ||
             run->never_seen_count == ARRAY_SIZE(run->never_seen))

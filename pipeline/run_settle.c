@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/raw.h"
+#include "core/record.h"
 #include "pipeline/run_internal.h"
 
 void cause_count(struct run_cause *causes, uint32_t *count, const char *stage,
@@ -83,6 +85,28 @@ static void settle_rejects(struct run *run, struct batch *batch)
         settle_fatal(run, batch, batch->progress->taken_rejects);
 }
 
+/* The names of the first record, for "did you mean" about fields that no record had. */
+static void sample_names(struct run *run, struct batch *batch)
+{
+    if (batch->created || batch->overlong || batch->record_count == 0 || batch->names)
+        return;
+    /* a record that was rejected as malformed may be anything */
+    for (const struct reject *reject = batch->progress->taken_rejects; reject;
+         reject = reject->next)
+        if (reject->record == 0 && reject->stage == STAGE_SOURCE)
+            return;
+    static const struct shape clean = {0};
+    struct value record = value_resolve(record_value(batch, 0, &clean, &batch->arena),
+                                        &batch->arena);
+    if (record.kind != VALUE_MAP)
+        return;
+    for (uint32_t i = 0; i < record.length && run->sampled_count < RUN_MAX_SAMPLED; i++) {
+        struct value name = record.entries[i].key;
+        snprintf(run->sampled[run->sampled_count++], sizeof(run->sampled[0]), "%.*s",
+                 (int)size_min(name.length, sizeof(run->sampled[0]) - 1), name.text);
+    }
+}
+
 static void settle_account(struct run *run, struct batch *batch)
 {
     struct plan *plan = run->plan;
@@ -90,8 +114,10 @@ static void settle_account(struct run *run, struct batch *batch)
     uint64_t refused = batch->reject_count - batch->progress->delivered_rejects;
     uint32_t records = part_take_records(batch);
     batch->progress->taken_rejects = part_take_rejects(batch);
-    if (run->fatal)
-        return;
+    if (run->fatal || atomic_load_explicit(&run->discard, memory_order_acquire))
+        return; /* what is let go is not accounted for: the run has failed or was left */
+    if (batch->seq == 0 && batch->part == 0)
+        sample_names(run, batch);
     if (!batch->created)
         totals->read += records;
     CHECK(refused <= batch->progress->sink_records);

@@ -168,8 +168,8 @@ static bool sink_collect(struct sink_actor *sink)
     struct sink *target = sink->sink->sink;
     struct batch *batch = NULL;
     struct error error;
-    if (!sink->started || sink->closed || sink->offered == 0)
-        return false;
+    if (!sink->started || sink->closed)
+        return false; /* it is asked with nothing offered too: it may have copied what it got */
     switch (target->ops->take(target, &batch, &error)) {
     case SINK_OK:
         CHECK(batch && sink->offered > 0);
