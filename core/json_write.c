@@ -36,11 +36,23 @@ static char *escape_write(char *out, unsigned char byte)
     return out;
 }
 
+typedef unsigned char vector __attribute__((vector_size(16)));
+typedef uint64_t vector_words __attribute__((vector_size(16)));
+
 /* Copies up to the first byte that must be escaped, in words; what lies in out[0..length) behind it
  * is overwritten. Returns how many bytes were copied. */
 static inline size_t plain_copy(char *out, const char *text, size_t length)
 {
     size_t i = 0;
+    for (; i + 16 <= length; i += 16) {
+        vector bytes;
+        memcpy(&bytes, text + i, sizeof(bytes));
+        memcpy(out + i, &bytes, sizeof(bytes));
+        vector_words marks =
+            (vector_words)((bytes == '"') | (bytes == '\\') | (bytes < (unsigned char)' '));
+        if (marks[0] | marks[1])
+            return i + (marks[0] ? word_first(marks[0]) : 8 + word_first(marks[1]));
+    }
     for (; i + 8 <= length; i += 8) {
         uint64_t word = word_load(text + i);
         memcpy(out + i, &word, sizeof(word));
@@ -152,33 +164,45 @@ static enum json_result done_if(bool written)
     return written ? JSON_DONE : JSON_FULL;
 }
 
-/* Numbers and times: at most NUMBER_TEXT_SIZE bytes and two quotes. */
+static size_t quote(char *out, size_t length)
+{
+    out[0] = '"';
+    out[length + 1] = '"';
+    return length + 2;
+}
+
+/* Numbers and times, written where they belong; what does not fit ends in the buffer's slack. */
 static enum json_result scalar_write(struct value value, struct buffer *buffer, const char **reason)
 {
-    char text[1 + NUMBER_TEXT_SIZE + 1];
-    _Static_assert(NUMBER_TEXT_SIZE >= CALENDAR_TEXT_SIZE, "text holds either");
-    size_t length;
+    _Static_assert(NUMBER_TEXT_SIZE <= BUFFER_SLACK && CALENDAR_TEXT_SIZE + 2 <= BUFFER_SLACK,
+                   "any scalar fits behind the limit");
+    char *out = buffer->data + buffer->length;
+    size_t size = 0;
     switch (value.kind) {
     case VALUE_INT:
-        return done_if(buffer_append(buffer, text, number_write_int(text, value.integer)));
+        size = number_write_int(out, value.integer);
+        break;
     case VALUE_UINT:
-        return done_if(buffer_append(buffer, text, number_write_uint(text, value.natural)));
+        size = number_write_uint(out, value.natural);
+        break;
     case VALUE_DOUBLE:
         if (isnan(value.real))
             return refuse(reason, "JSON has no NaN");
         if (isinf(value.real))
             return refuse(reason, "JSON has no infinity");
-        return done_if(buffer_append(buffer, text, number_write_double(text, value.real)));
+        size = number_write_double(out, value.real);
+        break;
     case VALUE_TIMESTAMP:
-        length = calendar_write_timestamp(text + 1, value.integer, value.length);
+        size = quote(out, calendar_write_timestamp(out + 1, value.integer, value.length));
         break;
     default:
         CHECK(value.kind == VALUE_DURATION);
-        length = calendar_write_duration(text + 1, value.integer);
+        size = quote(out, calendar_write_duration(out + 1, value.integer));
     }
-    text[0] = '"';
-    text[length + 1] = '"';
-    return done_if(buffer_append(buffer, text, length + 2));
+    if (size > buffer->limit - buffer->length)
+        return JSON_FULL;
+    buffer->length += size;
+    return JSON_DONE;
 }
 
 static enum json_result value_write(struct value value, struct buffer *buffer, const char **reason,
