@@ -18,6 +18,7 @@ struct process {
     const char *input;                            /* to stdin by a pipe; NULL: nothing */
     size_t input_length;                          /* 0: of a text */
     bool input_stays_open;   /* the pipe is closed only when a signal is sent or stdout ends */
+    bool unprivileged;       /* run as nobody where the tests run as root */
     const char *input_file;  /* stdin is this file */
     const char *output_file; /* stdout is this file */
     bool output_closed;      /* stdout is no open descriptor */
