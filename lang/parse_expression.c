@@ -239,18 +239,26 @@ static struct node *parse_list_or_map(struct parser *parser, enum sequence_kind 
 
 /* ---- literals ---- */
 
-/* "5m" in an expression: says how to write what was probably meant. */
+/* Looks like 5m, 1.5h or 1h30m. */
+static bool looks_like_duration(struct string text)
+{
+    if (!strchr("smh", text.data[text.length - 1]))
+        return false;
+    for (size_t i = 0; i < text.length; i++)
+        if (!text.data[i] || !strchr("0123456789.hmsnu", text.data[i]))
+            return false;
+    return text.data[0] >= '0' && text.data[0] <= '9';
+}
+
+/* Something that is no token stands here; says how to write what was probably meant. */
 static void report_token(struct parser *parser)
 {
     struct token token = parser->token;
-    char last = token.text.data[token.text.length - 1];
-    bool number = token.text.data[0] >= '0' && token.text.data[0] <= '9';
-    if (number && strchr("smh", last) &&
-        strspn(token.text.data, "0123456789hmsuµn.") >= token.text.length)
+    if (looks_like_duration(token.text))
         diagnostics_error(parser->diagnostics, token.span,
                           "`%.*s`: did you mean `duration(\"%.*s\")`?", SHOW(token.text),
                           SHOW(token.text));
-    else if (number)
+    else if (token.text.data[0] >= '0' && token.text.data[0] <= '9')
         diagnostics_error(parser->diagnostics, token.span, "`%.*s`: %s", SHOW(token.text),
                           token.problem);
     else
