@@ -8,6 +8,7 @@
 #include "lang/builder.h"
 #include "lang/function.h"
 #include "lang/term.h"
+#include "lang/text_search.h"
 #include "lang/time.h"
 
 static struct value conversion_error(const char *text)
@@ -45,12 +46,8 @@ struct value function_contains(struct call *call, const struct value *arguments,
     (void)count;
     if (!are_strings(arguments))
         return error_overload(arguments[0], arguments[1]);
-    if (arguments[1].length == 0)
-        return value_bool(true);
-    if (arguments[0].length < arguments[1].length)
-        return value_bool(false);
-    return value_bool(memmem(arguments[0].text, arguments[0].length, arguments[1].text,
-                             arguments[1].length) != NULL);
+    return value_bool(text_contains((struct string){arguments[0].text, arguments[0].length},
+                                    (struct string){arguments[1].text, arguments[1].length}));
 }
 
 struct value function_starts_with(struct call *call, const struct value *arguments, uint32_t count)

@@ -10,6 +10,7 @@
 
 #include "core/fault.h"
 #include "lang/regex_dialect.h"
+#include "lang/text_search.h"
 
 /* Backtracking steps for one search: a few milliseconds at most. */
 #define MATCH_LIMIT 1000000
@@ -187,7 +188,7 @@ static bool literal_found(const struct regex *regex, struct string text)
         return false;
     switch (regex->literal_kind) {
     case LITERAL_WITHIN:
-        return memmem(text.data, text.length, regex->literal, length) != NULL;
+        return text_contains(text, (struct string){regex->literal, length});
     case LITERAL_SUFFIX:
         return memcmp(text.data + text.length - length, regex->literal, length) == 0;
     case LITERAL_WHOLE:

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lang/text_search.h"
 #include "tests/suite.h"
 
 static struct string text_of(const char *text)
@@ -243,5 +244,26 @@ static void hostile_patterns(void)
     regex_scratch_close(scratch);
 }
 
+/* Against memmem, over two letters so that near misses are many. */
+static void search_agrees(void)
+{
+    uint32_t state = 12345;
+    char text[300], wanted[12];
+    for (unsigned turn = 0; turn < 20000; turn++) {
+        state = state * 1664525 + 1013904223;
+        size_t length = (state >> 8) % (turn % 10 ? 40 : sizeof(text));
+        size_t wanted_length = (state >> 20) % sizeof(wanted);
+        for (size_t i = 0; i < length; i++)
+            text[i] = (char)('a' + ((state = state * 1664525 + 1013904223) >> 30 & 1));
+        for (size_t i = 0; i < wanted_length; i++)
+            wanted[i] = (char)('a' + ((state = state * 1664525 + 1013904223) >> 30 & 1));
+        bool expected = wanted_length == 0 || memmem(text, length, wanted, wanted_length) != NULL;
+        bool found =
+            text_contains((struct string){text, length}, (struct string){wanted, wanted_length});
+        CU_ASSERT_EQUAL_FATAL(found, expected);
+    }
+}
+
 SUITE(regex, {"what RE2 has not is refused", refused}, {"matches", matches},
-      {"named groups", groups}, {"hostile patterns", hostile_patterns})
+      {"named groups", groups}, {"hostile patterns", hostile_patterns},
+      {"text_contains", search_agrees})
