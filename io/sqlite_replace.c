@@ -176,7 +176,7 @@ bool replace_swap(struct table *table, struct error *error)
         return table_refill(table, error);
     const char *name = table->plan->name;
     char *indexes = NULL; /* T's own, to be made again; their names go with T */
-    if (!table->made &&
+    if (!table->created &&
         !database_text(table->database, &indexes, error,
                        "SELECT group_concat(sql, ';') FROM sqlite_schema WHERE type = 'index' AND "
                        "tbl_name = %Q COLLATE NOCASE AND sql NOT NULL",

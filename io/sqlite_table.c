@@ -46,6 +46,7 @@ void table_close(struct table *table)
 {
     sqlite3_finalize(table->insert);
     sqlite3_free(table->filled);
+    sqlite3_free(table->created);
     free(table->kinds);
     free(table->is_key);
     *table = (struct table){0};
@@ -184,8 +185,10 @@ static bool filled_make(struct table *table, struct error *error)
         return false;
     if (definition)
         return sql_run(table, definition, "make a table like the one to be replaced", error);
-    table->made = true;
-    return sql_run(table, create_sql(table), "create the table", error);
+    table->created = create_sql(table);
+    return table->created
+               ? database_run(table->database, "create the table", error, "%s", table->created)
+               : no_memory(table, error);
 }
 
 bool table_prepare(struct table *table, const struct shape *shape, struct error *error)
@@ -283,7 +286,8 @@ enum row_outcome table_insert(struct table *table, struct row_reader *reader, ch
     return outcome;
 }
 
-/* Writes the types that the values turned out to have into the schema. */
+/* Writes the types that the values turned out to have into the schema, unless somebody has changed
+ * the definition meanwhile. */
 static bool types_declare(struct table *table, struct error *error)
 {
     static const char doing[] = "declare the types of the columns";
@@ -295,9 +299,9 @@ static bool types_declare(struct table *table, struct error *error)
     bool done = database_integer(database, &version, error, "PRAGMA schema_version") &&
                 database_run(database, doing, error,
                              "PRAGMA writable_schema = ON;"
-                             "UPDATE sqlite_schema SET sql = %Q WHERE type = 'table' AND name = %Q;"
+                             "UPDATE sqlite_schema SET sql = %Q WHERE type = 'table' AND sql = %Q;"
                              "PRAGMA schema_version = %lld; PRAGMA writable_schema = RESET",
-                             sql, table->filled, (long long)version + 1);
+                             sql, table->created, (long long)version + 1);
     sqlite3_free(sql);
     return done;
 }
@@ -306,7 +310,7 @@ bool table_finish(struct table *table, struct error *error)
 {
     sqlite3_finalize(table->insert);
     table->insert = NULL;
-    if (table->made && !types_declare(table, error))
+    if (table->created && !types_declare(table, error))
         return false;
     return table->plan->mode != TABLE_REPLACE || replace_swap(table, error);
 }
@@ -317,9 +321,13 @@ void table_abandon(struct table *table)
     table->insert = NULL;
     database_rollback(table->database);
     struct error ignored; /* the run failed for a reason of its own; the next start drops it too */
-    bool ours = table->plan->mode == TABLE_REPLACE || table->made;
-    if (table->filled && ours &&
-        !database_run(table->database, "drop what this run made", &ignored,
-                      "DROP TABLE IF EXISTS \"%w\"", table->filled))
+    int64_t ours = table->filled && table->plan->mode == TABLE_REPLACE;
+    if (table->created && !ours &&
+        !database_integer(table->database, &ours, &ignored,
+                          "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND sql = %Q",
+                          table->created))
+        return;
+    if (ours && !database_run(table->database, "drop what this run made", &ignored,
+                              "DROP TABLE IF EXISTS \"%w\"", table->filled))
         return;
 }

@@ -34,8 +34,8 @@ struct table {
     struct database *database;
     const struct table_plan *plan;
     char *filled;  /* the name of the table that rows go into: T or T__leat (sqlite3_free) */
+    char *created; /* the SQL that made it, where this run did, without types (sqlite3_free) */
     bool prepared; /* it is there and `insert` can be used */
-    bool made;     /* made without types */
     bool exists;   /* T was there before */
     bool referred; /* triggers, views or foreign keys refer to T */
     uint32_t column_count;

@@ -62,6 +62,20 @@ static void test_late_kinds(void)
     expect_query("late.db", "SELECT name, type FROM pragma_table_info('t')", "zip|;n|INTEGER;");
 }
 
+/* A definition that somebody changed while the run filled the table is left as it is. */
+static void test_changed_meanwhile(void)
+{
+    struct rig rig;
+    rig_open(&rig, "changed.db", "a", "append", NULL);
+    expect_good(&rig, SEND(&rig, "1"));
+    expect_query("changed.db", "ALTER TABLE t ADD COLUMN more DEFAULT 'm'", "");
+    expect_good(&rig, SEND(&rig, "2"));
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    expect_query("changed.db", "SELECT * FROM t", "1|m;2|m;");
+    expect_query("changed.db", "PRAGMA integrity_check", "ok;");
+}
+
 static void test_names(void)
 {
     struct rig rig;
@@ -373,8 +387,9 @@ static void test_row_code(void)
 }
 
 SUITE(sqlite, {"every kind of value", test_kinds}, {"kinds that come late", test_late_kinds},
-      {"names are quoted", test_names}, {"append", test_append}, {"abort", test_abort},
-      {"replace", test_replace}, {"replace keeps a definition", test_replace_keeps_definition},
+      {"a definition changed meanwhile", test_changed_meanwhile}, {"names are quoted", test_names},
+      {"append", test_append}, {"abort", test_abort}, {"replace", test_replace},
+      {"replace keeps a definition", test_replace_keeps_definition},
       {"replace what others refer to", test_replace_referred}, {"upsert", test_upsert},
       {"refused rows", test_refused}, {"many refused rows", test_many_refused},
       {"transactions end when idle", test_transactions}, {"options", test_options},
