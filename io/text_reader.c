@@ -276,6 +276,10 @@ static void stream_fill(struct text_source *source, struct slot *slot)
             return;
         }
         bool detecting = source->detect == COMPRESSION_AUTO;
+        if (!detecting && slot->filled >= slot->want) { /* what was looked at filled the batch */
+            slot->done = true;
+            return;
+        }
         size_t want = detecting ? size_max(slot->want, COMPRESSION_MAGIC) : slot->want;
         size_t length = size_min(want - slot->filled, source->read_limit);
         int64_t got = stream_read(&source->stream, slot_text(slot) + slot->filled, length);
