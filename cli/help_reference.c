@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/notice.h"
+#include "lang/reference.h"
 #include "pipeline/pipeline.h"
 
 /* A table of nouns, and what comes before their names in a program. */
@@ -30,29 +31,6 @@ static void shelves_fill(struct shelf shelves[SHELF_COUNT])
                                 registry->pipeline ? 1 : 0};
 }
 
-static void print_option(FILE *out, const struct option_spec *option)
-{
-    fprintf(out, "  %-14s %s", option->name, option->doc ? option->doc : "");
-    if (option->words)
-        fprintf(out, " (%s)", option->words);
-    if (option->default_text)
-        fprintf(out, " [%s]", option->default_text);
-    fputc('\n', out);
-}
-
-static void print_noun(FILE *out, const struct shelf *shelf, const struct noun *noun)
-{
-    fprintf(out, "%s%s\n  %s\n", shelf->prefix, noun->name, noun->doc ? noun->doc : "");
-    if (noun->options && noun->options->name)
-        fputs("\nOptions\n", out);
-    for (const struct option_spec *option = noun->options; option && option->name; option++)
-        print_option(out, option);
-    if (noun->takes_format)
-        fputs("  ...            and the options of its format\n", out);
-    if (noun->example)
-        fprintf(out, "\nExample\n  %s\n", noun->example);
-}
-
 bool reference_print(FILE *out, const char *role, const char *name)
 {
     struct shelf shelves[SHELF_COUNT];
@@ -66,7 +44,7 @@ bool reference_print(FILE *out, const char *role, const char *name)
                 continue;
             if (found)
                 fputc('\n', out);
-            print_noun(out, &shelves[i], shelves[i].nouns[j]);
+            reference_print_text(shelves[i].nouns[j], shelves[i].role, out);
             found = true;
         }
     }
@@ -103,20 +81,6 @@ static FILE *page_open(char *path, size_t size, const char *folder, const char *
     return out;
 }
 
-static void page_print(FILE *out, const struct shelf *shelf, const struct noun *noun)
-{
-    fprintf(out, "# %s%s\n\n%s.\n", shelf->prefix, noun->name, noun->doc ? noun->doc : "");
-    if (noun->options && noun->options->name)
-        fputs("\n| option | default | what it does |\n| --- | --- | --- |\n", out);
-    for (const struct option_spec *option = noun->options; option && option->name; option++) {
-        fprintf(out, "| `%s` | %s%s%s | %s |\n", option->name, option->default_text ? "`" : "",
-                option->default_text ? option->default_text : "", option->default_text ? "`" : "",
-                option->doc ? option->doc : "");
-    }
-    if (noun->example)
-        fprintf(out, "\n```\n%s\n```\n", noun->example);
-}
-
 int reference_write(const char *folder)
 {
     struct shelf shelves[SHELF_COUNT];
@@ -138,7 +102,7 @@ int reference_write(const char *folder)
                 continue;
             fprintf(index, "- [%s%s](%s-%s.md): %s\n", shelves[i].prefix, noun->name,
                     shelves[i].role, noun->name, noun->doc ? noun->doc : "");
-            page_print(out, &shelves[i], noun);
+            reference_print_markdown(noun, shelves[i].role, out);
             done = page_finish(out, page);
         }
     }
