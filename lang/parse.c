@@ -2,8 +2,6 @@
  * parsing goes on at the next statement. Main thread only. */
 #include "lang/parse.h"
 
-#include <string.h>
-
 #include "lang/parse_statement.h"
 
 static const struct option_spec fail_options[] = {
@@ -271,28 +269,30 @@ struct program *program_parse(const struct registry *registry, struct diagnostic
     return program_parse_with(registry, diagnostics, NULL);
 }
 
+static void read_program(struct parser *parser, void *context)
+{
+    struct program **program = context;
+    *program = parser_take(parser, 1, sizeof(**program));
+    (*program)->name = parser->diagnostics->name;
+    (*program)->text = parser->diagnostics->text;
+    (*program)->memory = parser->memory;
+    parse_program(parser, *program);
+}
+
 struct program *program_parse_with(const struct registry *registry, struct diagnostics *diagnostics,
                                    struct layout *layout)
 {
-    jmp_buf memory_short;
-    struct parser parser = {.memory_short = &memory_short, .registry = registry, .layout = layout};
-    struct parser *volatile reader = &parser; /* survives the jump */
-    struct program_memory *volatile memory = program_memory_open();
-    if (!memory)
+    struct parser parser = {
+        .memory = program_memory_open(), .registry = registry, .layout = layout};
+    struct program *program = NULL;
+    if (!parser.memory)
         return NULL;
-    parser.memory = memory;
-    if (setjmp(memory_short) != 0) {
-        parser_close(reader);
-        program_memory_free(memory);
-        return NULL;
-    }
-    struct program *program = parser_take(&parser, 1, sizeof(*program));
-    program->name = diagnostics->name;
-    program->text = diagnostics->text;
-    program->memory = memory;
     if (!parser_open(&parser, diagnostics, false))
         parser.token = (struct token){.kind = TOKEN_END}; /* nothing of it can be read */
-    parse_program(&parser, program);
+    if (!parser_run(&parser, read_program, &program)) {
+        program_memory_free(parser.memory);
+        program = NULL;
+    }
     parser_close(&parser);
     return program;
 }

@@ -178,29 +178,33 @@ bool parser_decode(struct parser *parser, struct string *text)
     return true;
 }
 
+bool parser_run(struct parser *parser, void (*body)(struct parser *, void *), void *context)
+{
+    jmp_buf memory_short;
+    parser->memory_short = &memory_short;
+    if (setjmp(memory_short) != 0)
+        return false;
+    body(parser, context);
+    return true;
+}
+
+static void read_expression(struct parser *parser, void *context)
+{
+    const struct node **node = context;
+    *node = parse_expression(parser);
+    if (*node && parser->token.kind != TOKEN_END)
+        parser_expected(parser, "an operator or the end");
+}
+
 const struct node *expression_parse(struct diagnostics *diagnostics, bool cel_strict,
                                     struct program_memory **memory)
 {
-    jmp_buf memory_short;
-    struct parser parser = {.memory_short = &memory_short};
-    struct parser *volatile reader = &parser; /* survives the jump */
-    const struct node *volatile node = NULL;
-    *memory = program_memory_open();
-    if (!*memory) {
+    struct parser parser = {.memory = program_memory_open()};
+    const struct node *node = NULL;
+    *memory = parser.memory;
+    bool opened = parser.memory && parser_open(&parser, diagnostics, cel_strict);
+    if (!parser.memory || (opened && !parser_run(&parser, read_expression, &node)))
         diagnostics_error(diagnostics, (struct span){0, 0}, "memory is short");
-        return NULL;
-    }
-    parser.memory = *memory;
-    if (setjmp(memory_short) != 0) {
-        node = NULL;
-        diagnostics_error(diagnostics, (struct span){0, 0}, "memory is short");
-    } else if (parser_open(&parser, diagnostics, cel_strict)) {
-        node = parse_expression(&parser);
-        if (node && parser.token.kind != TOKEN_END) {
-            parser_expected(&parser, "an operator or the end");
-            node = NULL;
-        }
-    }
-    parser_close(reader);
+    parser_close(&parser);
     return diagnostics->errors ? NULL : node;
 }

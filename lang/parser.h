@@ -67,7 +67,11 @@ struct parser {
 /* Begins at the first token. False: the text is too long or not UTF-8 (reported). */
 bool parser_open(struct parser *parser, struct diagnostics *diagnostics, bool cel_strict);
 void parser_close(struct parser *parser);
-/* Zeroed memory of the program. Never NULL: jumps to *memory_short instead. */
+/* Calls body(parser, context), between the two above. False: memory ran short on the way. */
+MUST_USE bool parser_run(struct parser *parser, void (*body)(struct parser *, void *),
+                         void *context);
+/* Zeroed memory of the program; only inside parser_run. Never NULL: jumps to *memory_short instead.
+ */
 void *parser_take(struct parser *parser, size_t count, size_t size);
 /* A copy of something in the program's memory. */
 void *parser_keep(struct parser *parser, const void *items, size_t count, size_t size);

@@ -1,8 +1,6 @@
 /* Templates: strings that hold {expression}. They are split here, not while the program is parsed,
  * because only their owner knows that it wants one now. Expressions are read out of the decoded
  * string; a table of offsets leads messages back to the program. Main thread only. */
-#include <string.h>
-
 #include "lang/parse.h"
 #include "lang/parser.h"
 
@@ -35,8 +33,13 @@ static const uint32_t *map_offsets(struct parser *parser, const struct program *
 
 struct splitter {
     struct parser parser;
+    const struct program *program;
+    const struct option_value *value;
     struct string text;
     const uint32_t *offsets;
+    const struct template_part *parts;
+    uint32_t count;
+    bool good;
 };
 
 static struct span splitter_span(const struct splitter *splitter, size_t start, size_t end)
@@ -101,7 +104,8 @@ static const struct node *read_expression(struct splitter *splitter, size_t *at)
     return node;
 }
 
-static bool split(struct splitter *splitter, const struct template_part **parts, uint32_t *count)
+/* The outcome is in splitter.parts, unless there is an error. */
+static bool split(struct splitter *splitter)
 {
     size_t at = 0;
     while (at < splitter->text.length) {
@@ -117,31 +121,33 @@ static bool split(struct splitter *splitter, const struct template_part **parts,
             return false;
         scratch_push(&splitter->parser, &part, sizeof(part));
     }
-    *parts = scratch_keep(&splitter->parser, 0, sizeof(struct template_part), count);
+    splitter->parts =
+        scratch_keep(&splitter->parser, 0, sizeof(struct template_part), &splitter->count);
     return true;
+}
+
+static void read_template(struct parser *parser, void *context)
+{
+    struct splitter *splitter = context;
+    splitter->offsets = map_offsets(parser, splitter->program, splitter->value);
+    parser->lexer = (struct lexer){.text = splitter->text, .offsets = splitter->offsets};
+    splitter->good = split(splitter);
 }
 
 bool template_parse(struct program *program, const struct option_value *value,
                     struct diagnostics *diagnostics, const struct template_part **parts,
                     uint32_t *count)
 {
-    jmp_buf memory_short;
-    struct splitter splitter = {.text = value->text};
-    struct splitter *volatile owner = &splitter; /* survives the jump */
-    struct parser *parser = &splitter.parser;
-    bool good;
-    *parts = NULL;
-    *count = 0;
-    if (setjmp(memory_short) != 0) {
-        parser_close(&owner->parser);
-        return diagnostics_error(diagnostics, value->span, "memory is short");
-    }
-    parser->memory_short = &memory_short;
-    parser->memory = program->memory;
-    parser->diagnostics = diagnostics;
-    splitter.offsets = map_offsets(parser, program, value);
-    parser->lexer = (struct lexer){.text = value->text, .offsets = splitter.offsets};
-    good = split(&splitter, parts, count);
-    parser_close(parser);
-    return good;
+    struct splitter splitter = {
+        .parser = {.memory = program->memory, .diagnostics = diagnostics},
+        .program = program,
+        .value = value,
+        .text = value->text,
+    };
+    if (!parser_run(&splitter.parser, read_template, &splitter))
+        splitter.good = diagnostics_error(diagnostics, value->span, "memory is short");
+    parser_close(&splitter.parser);
+    *parts = splitter.good ? splitter.parts : NULL;
+    *count = splitter.good ? splitter.count : 0;
+    return splitter.good;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/fault.h"
 #include "tests/lang/fixture.h"
 #include "tests/suite.h"
 
@@ -447,10 +448,45 @@ static void many_mistakes(void)
     free(source);
 }
 
+/* Every allocation of parsing and formatting made to fail once: nothing leaks, nothing but NULL or
+ * a message comes out. The counter of fault points goes on, so targets are relative to it. */
+static void short_of_memory(void)
+{
+    static const char source[] =
+        "pipeline p { workers 2 }\nput a = [1, 2].map(x, x + 1), b.c = 'x' # why\n"
+        "into file 'a{b}' { format csv types { a int } }\nhead x\n";
+    bool failed = true;
+    for (uint64_t n = 1; failed; n++) {
+        char setting[40];
+        struct diagnostics diagnostics;
+        snprintf(setting, sizeof(setting), "alloc:%llu",
+                 (unsigned long long)(fault_alloc_count() + n));
+        setenv("LEAT_FAULT", setting, 1);
+        CU_ASSERT_TRUE(fault_open());
+        uint64_t before = fault_alloc_count();
+        diagnostics_open(&diagnostics, "p", STRING(source));
+        struct program *parsed = program_parse(&fixture_registry, &diagnostics);
+        if (parsed)
+            CU_ASSERT_EQUAL(diagnostics.errors, 1);
+        program_free(parsed);
+        diagnostics_close(&diagnostics);
+        diagnostics_open(&diagnostics, "p", (struct string){source, sizeof(source) - 8});
+        char *formatted = program_format(&fixture_registry, &diagnostics);
+        CU_ASSERT_EQUAL(formatted == NULL, diagnostics.errors > 0);
+        free(formatted);
+        diagnostics_close(&diagnostics);
+        failed = n < fault_alloc_count() - before;
+        CU_ASSERT_TRUE_FATAL(n < 10000);
+    }
+    setenv("LEAT_FAULT", "alloc:18446744073709551615", 1);
+    CU_ASSERT_TRUE(fault_open());
+    unsetenv("LEAT_FAULT");
+}
+
 SUITE(parse, {"precedence", precedence}, {"literals", literals}, {"collections", collections},
       {"names", names}, {"macros", macros}, {"depth", depth}, {"statements", statements},
       {"ends of expressions", ends_of_expressions}, {"sources and sinks", sources_and_sinks},
       {"quantities", quantities}, {"strings, env, secret", texts}, {"defaults", defaults},
       {"mistakes", mistakes}, {"recovery", recovery}, {"warnings", warnings},
       {"templates", templates}, {"hostile input", hostile}, {"every prefix", every_prefix},
-      {"many mistakes", many_mistakes})
+      {"many mistakes", many_mistakes}, {"short of memory", short_of_memory})
