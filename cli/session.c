@@ -186,6 +186,13 @@ static void hint_one_word(const struct session *session)
 static bool session_refuse(struct session *session, int *status)
 {
     size_t errors = session->diagnostics.errors;
+    if (session->diagnostics.memory_short) {
+        struct error error;
+        error_set(&error, ERROR_MEMORY, "there is no memory left to compile %s", session->name);
+        notice_error(&error);
+        *status = 1;
+        return false;
+    }
     notice_diagnostics(&session->diagnostics);
     notice(NOTICE_ERROR, "program", "%zu error%s in %s; nothing was read", errors,
            errors == 1 ? "" : "s", session->name);

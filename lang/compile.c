@@ -322,7 +322,7 @@ struct expression *expression_compile(const struct node *node, const struct reso
     struct evaluator *evaluator = evaluator_open(&error);
     if (!expression || !evaluator ||
         !arena_open(&expression->arena, EXPRESSION_MEMORY, EXPRESSION_MEMORY, &error)) {
-        diagnostics_error(diagnostics, node->span, "no memory is left to compile the expression");
+        diagnostics_memory(diagnostics, node->span);
         free(expression);
         if (evaluator)
             evaluator_close(evaluator);

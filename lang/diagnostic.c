@@ -241,3 +241,9 @@ void diagnostics_print(struct diagnostics *diagnostics, FILE *out)
     if (errors < diagnostics->errors)
         fprintf(out, "%s: error: and %zu more\n", diagnostics->name, diagnostics->errors - errors);
 }
+
+bool diagnostics_memory(struct diagnostics *diagnostics, struct span span)
+{
+    diagnostics->memory_short = true;
+    return diagnostics_error(diagnostics, span, "there is no memory left to compile this");
+}

@@ -28,6 +28,7 @@ struct diagnostics {
     size_t count;
     size_t capacity;
     size_t errors; /* of severity ERROR, those that were not kept included */
+    bool memory_short; /* diagnostics_memory was called: the program itself may be right */
 };
 
 /* So many are kept, which bounds the memory and time that a hostile program may cost; further
@@ -40,6 +41,8 @@ void diagnostics_close(struct diagnostics *diagnostics);
  * false always, for `return diagnostics_error(...)`. */
 bool diagnostics_error(struct diagnostics *diagnostics, struct span span, const char *format, ...)
     PRINTF_LIKE(3, 4);
+/* No memory to look at what stands at `span`: an error, but none of the program. Returns false. */
+bool diagnostics_memory(struct diagnostics *diagnostics, struct span span);
 bool diagnostics_warning(struct diagnostics *diagnostics, struct span span, const char *format, ...)
     PRINTF_LIKE(3, 4);
 /* Line and column (both from 1; columns count code points) of a byte offset. */

@@ -15,8 +15,7 @@ void *scope_take(struct scope *scope, size_t size)
     if (memory)
         memset(memory, 0, size);
     else
-        scope->failed = diagnostics_error(scope->diagnostics, (struct span){0, 0},
-                                          "the program needs too much memory to compile");
+        scope->failed = diagnostics_memory(scope->diagnostics, (struct span){0, 0});
     return memory;
 }
 

@@ -207,6 +207,7 @@ static bool stage_add(struct plan *plan, struct stage *stage, struct span span)
 static bool plan_stages(struct plan *plan)
 {
     uint32_t count = statements_of(plan->program, STATEMENT_STAGE);
+    bool good = true;
     plan->last_head = UINT32_MAX;
     for (uint32_t i = 0; i < count; i++) {
         const struct statement *statement = plan_statement(plan->program, STATEMENT_STAGE, i);
@@ -224,14 +225,16 @@ static bool plan_stages(struct plan *plan)
             .shared = &plan->shared,
         };
         struct stage *stage = NULL;
-        if (!ops->open(&context, &stage))
-            continue; /* said in the diagnostics; the others are checked all the same */
+        if (!ops->open(&context, &stage)) {
+            good = false; /* said in the diagnostics; the others are checked all the same */
+            continue;
+        }
         if (!stage_add(plan, stage, statement->span))
             return false;
         if (strcmp(ops->noun->name, "head") == 0)
             plan->last_head = plan->stage_count - 1;
     }
-    return plan->diagnostics->errors == 0;
+    return good && plan->diagnostics->errors == 0;
 }
 
 static bool plan_segments(struct plan *plan)

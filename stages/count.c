@@ -82,7 +82,7 @@ static bool count_open(struct stage_context *context, struct stage **stage)
     if (!count || !count_plan(context, count))
         goto failed;
     if (!arena_open(&count->arena, context->memory, context->memory, &error)) {
-        diagnostics_error(context->diagnostics, context->options->span, "%s", error.text);
+        diagnostics_memory(context->diagnostics, context->options->span);
         goto failed;
     }
     *stage = &count->stage;

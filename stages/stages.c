@@ -22,8 +22,7 @@ void *stage_make(struct stage_context *context, const struct stage_ops *ops, siz
 {
     struct stage *stage = memory_take_zeroed(1, size);
     if (!stage) {
-        diagnostics_error(context->diagnostics, context->options->span,
-                          "no memory for this statement");
+        diagnostics_memory(context->diagnostics, context->options->span);
         return NULL;
     }
     stage->ops = ops;
