@@ -36,7 +36,8 @@ struct map_entry;
 struct value {
     uint8_t kind;    /* enum value_kind */
     uint8_t flags;   /* VALUE_ASCII */
-    uint16_t code;   /* of an error */
+    uint16_t code;   /* of an error; else 0, but for fields as they stand in a CSV (formats/csv.h):
+                        whoever makes a value of another text leaves 0 */
     uint32_t length; /* bytes of text, items of a list, entries of a map, nanoseconds */
     union {
         bool boolean;

@@ -6,214 +6,8 @@
  * column are alike, so their branches are predicted. Records keep only the positions that a good
  * record can have, so a hostile one costs no memory. */
 #include "core/utf8.h"
-#include "formats/csv_fields.h"
+#include "formats/csv_locate.h"
 #include "formats/lines.h"
-
-#define SLICE (16 * 1024)
-#define CHUNK 64
-/* Fields of a record up to which the index lies on the stack. */
-#define STACK_FIELDS       2048
-#define INDEX_SIZE(fields) (SLICE + CSV_INDEX_SLACK + (fields) + 2)
-
-/* A field that somebody wants. */
-struct wanted {
-    uint32_t field; /* its place in the record */
-    uint32_t node;  /* of the projection, 0: only members */
-    enum csv_type type;
-    struct member member; /* with its name and column */
-};
-
-enum chunk_status { RECORD_GOOD, RECORD_MALFORMED, RECORD_COLUMNS, RECORD_UTF8, RECORD_CONVERSION };
-
-/* Records base .. base + count - 1 of the batch. */
-struct chunk {
-    uint32_t base;
-    uint32_t count;
-    uint32_t first[CHUNK];  /* positions of the first delimiter or end */
-    uint32_t fields[CHUNK]; /* how many there are */
-    uint32_t behind[CHUNK]; /* offset behind the line end */
-    uint8_t status[CHUNK];  /* enum chunk_status */
-    uint32_t fault[CHUNK];  /* CONVERSION: the field */
-    uint32_t good[CHUNK];   /* the good ones */
-    uint32_t good_count;
-    bool dense;                 /* all are good, and a line feed alone stands between any two */
-    struct value values[CHUNK]; /* of the field being located, by place in good */
-};
-
-struct locator {
-    const struct csv *csv;
-    const struct projection *projection;
-    struct batch *batch;
-    struct csv_scan scan;
-    struct csv_index index;
-    uint32_t fields;   /* of a good record */
-    uint32_t capacity; /* records that there is room for */
-    const uint8_t *types;
-    bool checked; /* some column has a type that refuses text */
-    struct wanted *wanted;
-    uint32_t wanted_count;
-    csv_fields_function *fields_locate; /* all members of a record at once, or NULL … */
-    struct csv_heads heads;             /* … with these */
-    uint32_t record_start;
-    uint32_t ordinal; /* the position that ends the first field of the record at record_start */
-    uint32_t dropped; /* positions of that record that were not kept */
-    uint64_t feeds;   /* line feeds outside quotes before record_start */
-    bool malformed;   /* a record that ends in this slice may be malformed … */
-    bool high;        /* … or hold bytes >= 0x80 */
-    bool full;        /* the part ends here */
-    struct chunk chunk;
-};
-
-static bool is_strict(uint8_t type)
-{
-    return type == CSV_INT || type == CSV_DOUBLE || type == CSV_BOOL;
-}
-
-/* Offset and length of field `field` of the record at `place` in the chunk. */
-static inline const char *field_text(const struct locator *locator, uint32_t place, uint32_t field,
-                                     uint32_t *length)
-{
-    const struct batch *batch = locator->batch;
-    const uint32_t *end = locator->index.positions + locator->chunk.first[place] + field;
-    uint32_t start = field ? end[-1] + 1 : batch->records[locator->chunk.base + place].offset;
-    *length = *end - start;
-    return batch->text + start;
-}
-
-/* ---- what is wanted ---- */
-
-static uint32_t header_find(const struct field_names *names, struct string name)
-{
-    for (uint32_t i = 0; i < names->count; i++)
-        if (string_equal(names->names[i], name))
-            return i;
-    return UINT32_MAX;
-}
-
-static void wanted_set(struct locator *locator, struct wanted *wanted, uint32_t field,
-                       uint32_t node)
-{
-    const struct field_names *names = locator->batch->names;
-    *wanted = (struct wanted){.field = field, .node = node, .type = locator->types[field]};
-    wanted->member.name = names->json_names[field].data + 1;
-    wanted->member.name_length = (uint32_t)names->json_names[field].length - 3;
-    wanted->member.column = node ? locator->projection->nodes[node].column : COLUMN_NONE;
-}
-
-/* Every field where members are asked for, else those projected; in either case with their node. */
-static bool wanted_make(struct locator *locator)
-{
-    const struct projection *projection = locator->projection;
-    const struct field_names *names = locator->batch->names;
-    uint32_t count = projection->members ? names->count : projection->node_count;
-    locator->wanted = arena_take(&locator->batch->arena, count * sizeof(struct wanted) + 1);
-    if (!locator->wanted)
-        return false;
-    if (projection->members) {
-        locator->wanted_count = names->count;
-        for (uint32_t i = 0; i < names->count; i++)
-            wanted_set(locator, &locator->wanted[i], i, 0);
-    }
-    uint32_t node = projection->node_count ? projection->nodes[0].first_child : 0;
-    for (; node; node = projection->nodes[node].next_sibling) {
-        uint32_t field = header_find(names, projection->nodes[node].name);
-        if (field == UINT32_MAX)
-            continue;
-        uint32_t place = projection->members ? field : locator->wanted_count++;
-        wanted_set(locator, &locator->wanted[place], field, node);
-    }
-    return true;
-}
-
-static bool types_make(struct locator *locator)
-{
-    const struct csv *csv = locator->csv;
-    const struct field_names *names = locator->batch->names;
-    uint8_t *types = arena_take(&locator->batch->arena, names->count + 1);
-    if (!types)
-        return false;
-    memset(types, (int)csv->type, names->count);
-    for (uint32_t i = 0; i < csv->type_count; i++) {
-        uint32_t field = header_find(names, csv->types[i].name);
-        if (field != UINT32_MAX)
-            types[field] = (uint8_t)csv->types[i].type;
-    }
-    for (uint32_t i = 0; i < names->count; i++)
-        locator->checked |= is_strict(types[i]);
-    locator->types = types;
-    return true;
-}
-
-/* Records are located whole where all members are wanted, no column has a type, and there is a
- * kernel for it. */
-static bool heads_make(struct locator *locator)
-{
-    bool plain = locator->csv->type == CSV_AUTO && locator->csv->type_count == 0;
-    csv_fields_function *function = csv_fields_get();
-    if (!locator->projection->members || !plain || !function || !locator->fields)
-        return true;
-    uint32_t count = locator->fields + CSV_FIELDS_SLACK;
-    struct csv_head *heads = arena_take(&locator->batch->arena, count * sizeof(*heads));
-    if (!heads)
-        return false;
-    for (uint32_t i = 0; i < count; i++)
-        memcpy(&heads[i], &locator->wanted[i % locator->fields].member, sizeof(*heads));
-    locator->heads = (struct csv_heads){heads, locator->fields};
-    locator->fields_locate = function;
-    return true;
-}
-
-/* ---- room ---- */
-
-/* Columns that no field of the header fills stay ABSENT, or whatever their parent says. */
-static bool columns_take(struct locator *locator)
-{
-    struct batch *batch = locator->batch;
-    for (uint32_t i = 0; i < locator->projection->base_columns; i++) {
-        struct value *cells =
-            arena_take(&batch->arena, (locator->capacity + 1) * sizeof(struct value));
-        if (!cells)
-            return false;
-        batch->columns[i] = (struct column){.cells = cells};
-        bool filled = false;
-        for (uint32_t j = 0; j < locator->wanted_count && !filled; j++)
-            filled = locator->wanted[j].member.column == i;
-        if (!filled)
-            memset(cells, 0, (locator->capacity + 1) * sizeof(struct value));
-    }
-    return true;
-}
-
-/* Arrays for as many records as there can be, and as half of the arena holds. */
-static bool room_take(struct locator *locator)
-{
-    struct batch *batch = locator->batch;
-    struct arena *arena = &batch->arena;
-    const struct projection *projection = locator->projection;
-    size_t each = sizeof(struct batch_record) + 2 * sizeof(uint32_t) +
-                  projection->base_columns * sizeof(struct value) +
-                  (projection->members ? locator->fields * sizeof(struct member) : 0);
-    uint64_t lines = batch->text_length - batch->part_start;
-    if (batch->line_end + 1 > batch->part_line && batch->part_line)
-        lines = batch->line_end + 1 - batch->part_line;
-    size_t fit = (arena->limit - arena->used) / 2 / each;
-    size_t capacity = size_min(size_min(fit, BATCH_MAX_RECORDS), lines + 1);
-    locator->capacity = (uint32_t)size_max(capacity, 1);
-    size_t count = locator->capacity;
-    batch->records = arena_take(arena, count * sizeof(struct batch_record));
-    batch->rows = arena_take(arena, count * sizeof(uint32_t));
-    batch->member_first = NULL;
-    batch->members = NULL;
-    if (projection->members) {
-        batch->member_first = arena_take(arena, (count + 1) * sizeof(uint32_t));
-        batch->members = arena_take_aligned(
-            arena, (count * locator->fields + CSV_FIELDS_SLACK) * sizeof(struct member), 64);
-        if (!batch->member_first || !batch->members)
-            return false;
-        batch->member_first[0] = 0;
-    }
-    return batch->records && batch->rows && columns_take(locator);
-}
 
 /* ---- records ---- */
 
@@ -292,7 +86,7 @@ static void chunk_check_types(struct locator *locator)
     struct chunk *chunk = &locator->chunk;
     struct arena *arena = &locator->batch->arena;
     for (uint32_t field = 0; field < locator->fields; field++) {
-        if (!is_strict(locator->types[field]))
+        if (!csv_type_is_strict(locator->types[field]))
             continue;
         for (uint32_t i = 0; i < chunk->count; i++) {
             uint32_t length;
@@ -300,7 +94,7 @@ static void chunk_check_types(struct locator *locator)
             if (chunk->status[i] != RECORD_GOOD)
                 continue;
             size_t mark = arena_mark(arena);
-            const char *text = field_text(locator, i, field, &length);
+            const char *text = csv_field_text(locator, i, field, &length);
             /* with a full arena the value is found out, and the part ended, when it is located */
             if (csv_cell_typed(locator->csv, locator->types[field], text, length, arena, &value) &&
                 value.kind == VALUE_ERROR) {
@@ -310,132 +104,6 @@ static void chunk_check_types(struct locator *locator)
             arena_rewind(arena, mark);
         }
     }
-}
-
-/* ---- fields ---- */
-
-/* Locates the field in all good records into values; stops at the first for which the arena is full
- * and returns its place in good. */
-static uint32_t values_fill(struct locator *locator, const struct wanted *wanted,
-                            struct value *values)
-{
-    const struct csv *csv = locator->csv;
-    struct arena *arena = &locator->batch->arena;
-    const struct chunk *chunk = &locator->chunk;
-    const uint32_t field = wanted->field, count = chunk->good_count;
-    uint32_t length, i;
-    if (LIKELY(wanted->type == CSV_AUTO)) {
-        for (i = 0; i < count; i++) {
-            const char *text = field_text(locator, chunk->good[i], field, &length);
-            if (UNLIKELY(!csv_cell_auto(csv, text, length, arena, &values[i])))
-                break;
-        }
-        return i;
-    }
-    for (i = 0; i < count; i++) {
-        const char *text = field_text(locator, chunk->good[i], field, &length);
-        if (!csv_cell_typed(csv, wanted->type, text, length, arena, &values[i]))
-            break;
-    }
-    return i;
-}
-
-/* The same from members that are there. */
-static void values_copy(const struct locator *locator, const struct wanted *wanted,
-                        struct value *values, uint32_t count)
-{
-    const struct batch *batch = locator->batch;
-    const struct member *member =
-        batch->members + batch->member_first[locator->chunk.base] + wanted->field;
-    for (uint32_t i = 0; i < count; i++, member += locator->fields)
-        values[i] = member->value;
-}
-
-/* All members of the good records; returns how many of these are whole. */
-static uint32_t members_locate(struct locator *locator)
-{
-    struct batch *batch = locator->batch;
-    const struct chunk *chunk = &locator->chunk;
-    struct member *members = batch->members + batch->member_first[chunk->base];
-    uint32_t step = chunk->dense ? chunk->good_count : 1; /* records at once */
-    for (uint32_t i = 0; i < chunk->good_count; i += step, members += locator->fields) {
-        uint32_t place = chunk->good[i];
-        uint32_t count = step * locator->fields;
-        uint32_t done = locator->fields_locate(locator->csv, batch->text,
-                                               batch->records[chunk->base + place].offset,
-                                               locator->index.positions + chunk->first[place],
-                                               count, &locator->heads, &batch->arena, members);
-        if (UNLIKELY(done < count))
-            return i + done / locator->fields;
-    }
-    return chunk->good_count;
-}
-
-static void members_set(struct locator *locator, const struct wanted *wanted,
-                        const struct value *values, uint32_t count)
-{
-    struct batch *batch = locator->batch;
-    struct member *member =
-        batch->members + batch->member_first[locator->chunk.base] + wanted->field;
-    for (uint32_t i = 0; i < count; i++, member += locator->fields) {
-        *member = wanted->member;
-        member->value = values[i];
-    }
-}
-
-/* Paths below a field: it is no map, so they are errors, or absent where it is null. */
-static void below_set(struct locator *locator, uint32_t node, const struct value *values,
-                      uint32_t count)
-{
-    const struct chunk *chunk = &locator->chunk;
-    const struct projection_node *nodes = locator->projection->nodes;
-    for (uint32_t child = nodes[node].first_child; child; child = nodes[child].next_sibling) {
-        if (nodes[child].column != COLUMN_NONE) {
-            struct value *cells = locator->batch->columns[nodes[child].column].cells + chunk->base;
-            for (uint32_t i = 0; i < count; i++)
-                cells[chunk->good[i]] = values[i].kind == VALUE_NULL
-                                            ? (struct value){0}
-                                            : value_error(ERROR_NO_OVERLOAD);
-        }
-        below_set(locator, child, values, count);
-    }
-}
-
-/* All wanted fields of the chunk; returns how many of its records are whole (all, but for a full
- * arena). */
-static uint32_t chunk_locate(struct locator *locator)
-{
-    struct batch *batch = locator->batch;
-    struct chunk *chunk = &locator->chunk;
-    uint32_t whole = chunk->count;
-    bool all_good = chunk->good_count == chunk->count;
-    uint32_t located = locator->fields_locate ? members_locate(locator) : 0;
-    for (uint32_t i = 0; i < locator->wanted_count; i++) {
-        const struct wanted *wanted = &locator->wanted[i];
-        uint32_t column = wanted->member.column;
-        struct value *cells = column == COLUMN_NONE ? NULL : batch->columns[column].cells;
-        cells = cells ? cells + chunk->base : NULL;
-        struct value *values = cells && all_good ? cells : chunk->values;
-        uint32_t done = located;
-        if (locator->fields_locate && !wanted->node && done == chunk->good_count)
-            continue;
-        if (locator->fields_locate)
-            values_copy(locator, wanted, values, done);
-        else
-            done = values_fill(locator, wanted, values);
-        if (done < chunk->good_count)
-            whole = (uint32_t)size_min(whole, chunk->good[done]);
-        if (cells && !all_good) {
-            memset(cells, 0, chunk->count * sizeof(*cells));
-            for (uint32_t j = 0; j < done; j++)
-                cells[chunk->good[j]] = values[j];
-        }
-        if (batch->members && !locator->fields_locate)
-            members_set(locator, wanted, values, done);
-        if (wanted->node)
-            below_set(locator, wanted->node, values, done);
-    }
-    return whole;
 }
 
 /* ---- rejects ---- */
@@ -461,7 +129,7 @@ static bool reject_conversion(struct locator *locator, uint32_t place)
     struct chunk *chunk = &locator->chunk;
     struct batch *batch = locator->batch;
     uint32_t length, field = chunk->fault[place], record = chunk->base + place;
-    const char *text = field_text(locator, place, field, &length);
+    const char *text = csv_field_text(locator, place, field, &length);
     struct string name = batch->names->names[field];
     return batch_reject(batch, record, STAGE_SOURCE, ERROR_CONVERSION,
                         (uint32_t)(text - batch->text) - batch->records[record].offset,
@@ -539,7 +207,7 @@ static void chunk_work(struct locator *locator)
         chunk->good_count += chunk->status[i] == RECORD_GOOD;
     }
     chunk->dense &= chunk->good_count == chunk->count;
-    chunk_commit(locator, chunk_locate(locator));
+    chunk_commit(locator, csv_chunk_locate(locator));
 }
 
 /* ---- the part ---- */
@@ -647,8 +315,7 @@ enum locate_result csv_locate(const struct format *format, const struct projecti
             return LOCATE_FULL;
         locator.index.positions = wide + 1;
     }
-    if (!types_make(&locator) || !wanted_make(&locator) || !heads_make(&locator) ||
-        !room_take(&locator))
+    if (!csv_locator_prepare(&locator))
         return LOCATE_FULL;
     part_work(&locator);
     return batch->record_count == 0 && !batch->last_part ? LOCATE_FULL : LOCATE_OK;
