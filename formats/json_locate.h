@@ -1,6 +1,6 @@
 /* Pass 2 over JSON text: from tokens to records, members and the cells of projected columns.
  *
- * Two ways lead through a record. The careful one (json_locate.c) is a state machine over the
+ * Two ways lead through a record. The careful one (json_parse.c) is a state machine over the
  * tokens with an explicit stack; it checks the grammar, says what is wrong, and sketches the
  * record's *shape* as it goes: the classes of all tokens, the names in their places, where scalars
  * and columns are. The quick one (json_match.inc.h) sees whether the next record has a shape that
@@ -104,6 +104,7 @@ struct json_locator {
     /* shapes */
     struct json_shape *sketch; /* being made; NULL: there is no memory for shapes */
     bool sketch_fits;
+    uint32_t misses;         /* records since the last that matched a shape */
     struct json_shape *last; /* shape of the last record, or NULL */
     struct json_shape *shapes[SHAPE_COUNT];
     uint32_t victim; /* the slot that is replaced next */

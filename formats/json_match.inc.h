@@ -145,6 +145,7 @@ static inline TARGET bool KERNEL(record_match)(struct json_locator *locator, boo
     batch->rows[batch->row_count++] = record;
     batch->record_count = record + 1;
     locator->last = shape;
+    locator->misses = 0;
     locator->value_start = start;
     locator->value_end = end;
     *end_token = count;

@@ -2,7 +2,7 @@
  * each begins and of which class it is. Strings are skipped by masks, never byte by byte. The scan
  * also sees whatever needs a closer look (bytes that may not be UTF-8, control characters and
  * escapes that may not stand in a string) and says where: `suspect_from` to `suspect_to`. It never
- * misses one; what it suspects may turn out well. So pass 2 (json_locate.c) decides alone what is
+ * misses one; what it suspects may turn out well. So pass 2 (json_parse.c) decides alone what is
  * wrong, and every instruction set gives the same answer.
  *
  * Written once in json_scan.inc.h over a few primitives, compiled for each instruction set. A scan
