@@ -186,8 +186,13 @@ enum source_result text_source_take(struct source *base, struct batch **batch, s
         text_reader_collect(source);
         (void)text_reader_start(source); /* a failure comes out behind what was read */
         result = text_cutter_take(source, batch);
-        if (result == SOURCE_WAIT && text_reader_start(source) && text_reader_ready(source))
+        /* What the cutter took makes room to read on; without progress it waits for the runtime. */
+        while (result == SOURCE_WAIT && text_reader_start(source) && text_reader_ready(source)) {
+            uint32_t first = source->slot_first;
             result = text_cutter_take(source, batch);
+            if (source->slot_first == first && source->slot_count > 0)
+                break;
+        }
     }
     if (result == SOURCE_FAIL) {
         source->failed = true;
