@@ -15,11 +15,8 @@
 #define OFFERED_MAX      16
 #define TRANSACTION_ROWS 50000
 #define TRANSACTION_TIME NANOSECONDS
-#define TRANSACTION_PER_COST                                                                       \
-    20                  /* unless forced, no sooner than so many times the last commit took */
-#define FEW_ROWS    256 /* a batch of so few means that the input is slow */
-#define PATIENCE    (5 * NANOSECONDS)
-#define REASON_SIZE 400
+#define PATIENCE         (5 * NANOSECONDS)
+#define REASON_SIZE      400
 
 static const struct option_spec option_specs[] = {
     {"path", OPTION_STRING, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL, "the database file"},
@@ -59,7 +56,6 @@ struct sqlite_sink {
     unsigned offered_count;
     uint64_t transaction_rows;
     int64_t transaction_start;
-    int64_t commit_cost; /* nanoseconds that the last commit took */
 };
 
 /* ---- opening (main thread) ---- */
@@ -214,21 +210,11 @@ static bool transaction_begin(struct sqlite_sink *sink, struct error *error)
     return database_begin(&sink->database, error);
 }
 
-static bool transaction_end(struct sqlite_sink *sink, struct error *error)
+/* Always when there is nothing more to insert for now: others may wait for the database. */
+static bool transaction_is_due(const struct sqlite_sink *sink)
 {
-    int64_t start = clock_monotonic();
-    bool done = database_commit(&sink->database, error);
-    sink->commit_cost = clock_monotonic() - start;
-    return done;
-}
-
-static bool transaction_is_due(const struct sqlite_sink *sink, uint64_t rows)
-{
-    int64_t age = clock_monotonic() - sink->transaction_start;
-    if (sink->transaction_rows >= TRANSACTION_ROWS || age >= TRANSACTION_TIME)
-        return true;
-    return sink->offered_count == 1 &&
-           (rows < FEW_ROWS || age >= TRANSACTION_PER_COST * sink->commit_cost);
+    return sink->offered_count == 1 || sink->transaction_rows >= TRANSACTION_ROWS ||
+           clock_monotonic() - sink->transaction_start >= TRANSACTION_TIME;
 }
 
 /* A refusal must not get lost for want of arena: at the sink nothing else needs it any more. */
@@ -242,8 +228,7 @@ static bool row_reject(struct batch *batch, uint32_t record, const char *reason,
            error_set(error, ERROR_MEMORY, "no memory to reject so many rows; the last: %s", reason);
 }
 
-static bool batch_write(struct sqlite_sink *sink, struct batch *batch, uint64_t *rows,
-                        struct error *error)
+static bool batch_write(struct sqlite_sink *sink, struct batch *batch, struct error *error)
 {
     const struct buffer *buffer = &batch->outputs[sink->context->output].buffer;
     if (!transaction_begin(sink, error))
@@ -253,8 +238,9 @@ static bool batch_write(struct sqlite_sink *sink, struct batch *batch, uint64_t 
     struct row_reader reader = row_reader_open(buffer);
     uint64_t written = 0;
     uint32_t record;
-    for (*rows = 0; row_next(&reader, &record); ++*rows) {
+    while (row_next(&reader, &record)) {
         char reason[REASON_SIZE];
+        sink->transaction_rows++;
         switch (table_insert(&sink->table, &reader, reason, sizeof(reason), error)) {
         case ROW_WRITTEN:
             written++;
@@ -267,7 +253,6 @@ static bool batch_write(struct sqlite_sink *sink, struct batch *batch, uint64_t 
             return false;
         }
     }
-    sink->transaction_rows += *rows;
     __atomic_fetch_add(&sink->base.records_written, written, __ATOMIC_RELAXED);
     __atomic_fetch_add(&sink->base.bytes_written, buffer->length, __ATOMIC_RELAXED);
     return true;
@@ -276,15 +261,12 @@ static bool batch_write(struct sqlite_sink *sink, struct batch *batch, uint64_t 
 static enum sink_result sqlite_take(struct sink *base, struct batch **batch, struct error *error)
 {
     struct sqlite_sink *sink = (struct sqlite_sink *)base;
-    uint64_t rows = 0;
-    if (sink->offered_count == 0) {
-        bool open = sink->database.in_transaction;
-        return open && !transaction_end(sink, error) ? SINK_FAIL : SINK_WAIT;
-    }
+    if (sink->offered_count == 0)
+        return SINK_WAIT;
     /* It stays ours, for reclaim, until all is done. */
-    if (!batch_write(sink, sink->offered[sink->offered_first], &rows, error))
+    if (!batch_write(sink, sink->offered[sink->offered_first], error))
         return SINK_FAIL;
-    if (transaction_is_due(sink, rows) && !transaction_end(sink, error))
+    if (transaction_is_due(sink) && !database_commit(&sink->database, error))
         return SINK_FAIL;
     *batch = sqlite_reclaim(base);
     return SINK_OK;

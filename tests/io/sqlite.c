@@ -293,15 +293,14 @@ static void test_transactions(void)
 {
     struct rig rig;
     rig_open(&rig, "seen.db", "a", "append", NULL);
-    expect_good(&rig, SEND(&rig, "1")); /* few rows: the input is slow, so it is seen at once */
+    expect_good(&rig, SEND(&rig, "1"));
     expect_query("seen.db", "SELECT a FROM t", "1;");
     batch_begin(&rig, ROWS);
     for (uint32_t i = 0; i < ROWS; i++)
         rig.columns[0].cells[i] = value_int(i);
     expect_good(&rig, batch_send(&rig));
     struct batch *back;
-    CU_ASSERT_EQUAL(sink_sqlite.take(rig.sink, &back, &rig.error),
-                    SINK_WAIT); /* nothing more now */
+    CU_ASSERT_EQUAL(sink_sqlite.take(rig.sink, &back, &rig.error), SINK_WAIT);
     expect_query("seen.db", "SELECT count(*) FROM t", "4097;");
     expect_query("seen.db", "INSERT INTO t VALUES (0)", ""); /* and others may write */
     expect_good(&rig, rig_end(&rig));
