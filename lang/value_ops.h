@@ -7,8 +7,8 @@
 #include "core/value.h"
 #include "lang/expression.h"
 
-/* Deeper values are not compared, hashed or printed: ERROR_LIMIT. */
-#define VALUE_DEPTH_LIMIT 1000
+/* Deeper values are not compared, hashed or printed: ERROR_LIMIT. As deep as records may nest. */
+#define VALUE_DEPTH_LIMIT 1024
 
 /* value_resolve, and of a map the last of equal keys alone. ABSENT becomes null. */
 struct value value_open(struct value value, struct arena *arena);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/thread.h"
+#include "lang/value_ops.h"
 #include "tests/suite.h"
 
 #define IS(expression, expected)                                                                   \
@@ -230,6 +232,65 @@ static void full_arena_is_hard(void)
     compiled_close(&compiled);
 }
 
+static void nest(char *out, const char *open, const char *middle, const char *close, unsigned depth)
+{
+    for (unsigned i = 0; i < depth; i++)
+        out += append(out, "%s", open);
+    out += append(out, "%s", middle);
+    for (unsigned i = 0; i < depth; i++)
+        out += append(out, "%s", close);
+}
+
+/* The deepest of everything, on the small stack of the runtime's threads. */
+static void deepest_on_a_thread(void *argument)
+{
+    static const char *const forms[][3] = {{"[", "1", "]"},
+                                           {"(true ? ", "a", " : 0)"},
+                                           {"[1].map(x, ", "a", ")"},
+                                           {"size([", "[]", "])"},
+                                           {"(1 + ", "a", ")"},
+                                           {"coalesce(null, ", "a", ")"},
+                                           {"{\"k\": ", "a", "}"},
+                                           {"(a == ", "a", ")"},
+                                           {"(false || ", "true", ")"},
+                                           {"\"%s\".format([", "1", "])"}};
+    unsigned *deepest = argument;
+    static char text[20000], record[200100];
+    for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+        for (unsigned depth = 1; depth < 600; depth += 35) {
+            nest(text, forms[i][0], forms[i][1], forms[i][2], depth);
+            if (strncmp(evaluate(text, "{\"a\": 1}"), "refused", 7) == 0)
+                break;
+            *deepest = depth > *deepest ? depth : *deepest;
+        }
+    }
+    for (unsigned depth = 10; depth <= 100000; depth *= 10) {
+        char *at = record + append(record, "{\"a\": ");
+        nest(at, "[", "", "]", depth);
+        append(record + strlen(record), "}");
+        const char *same = evaluate("a == record.a && a == record[\"a\"]", record);
+        CU_ASSERT_STRING_EQUAL(same, depth > VALUE_DEPTH_LIMIT ? "error: limit" : "true");
+        const char *shown = evaluate("size(\"%s\".format([a])) > 0", record);
+        CU_ASSERT_STRING_EQUAL(shown, depth > VALUE_DEPTH_LIMIT ? "error: limit" : "true");
+        struct error error;
+        struct arena arena;
+        CHECK(arena_open(&arena, 1 << 20, 1 << 20, &error));
+        (void)value_hash(value_raw(record, strlen(record)), 0, &arena);
+        arena_close(&arena);
+    }
+}
+
+static void deep_values_fit_the_stack(void)
+{
+    struct thread thread = {0};
+    struct error error;
+    unsigned deepest = 0;
+    CU_ASSERT_FATAL(thread_start(&thread, "deep", deepest_on_a_thread, &deepest, &error));
+    thread_join(&thread);
+    CU_ASSERT(deepest >= 30);
+    printf("(%u deep) ", deepest);
+}
+
 static void values_compare(void)
 {
     struct error error;
@@ -258,4 +319,6 @@ SUITE(expression, {"an int meets a double", numbers_mix},
       {"mistakes are found before the run", mistakes_are_found}, {"env", environment},
       {"constants fold", constants_fold}, {"in", sets},
       {"hostile expressions end", hostile_expressions},
-      {"a full arena is a hard error", full_arena_is_hard}, {"equality and hashes", values_compare})
+      {"a full arena is a hard error", full_arena_is_hard},
+      {"the deepest on a small stack", deep_values_fit_the_stack},
+      {"equality and hashes", values_compare})

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/calendar.h"
+#include "core/thread.h"
 #include "lang/zone.h"
 #include "tests/lang/evaluate.h"
 #include "tests/suite.h"
@@ -66,6 +67,32 @@ static void hostile_zones(void)
     CU_ASSERT(zone_offset(text_of("Europe/Paris"), 0, &offset) && offset == 3600);
     memset(name, 'a', sizeof(name));
     CU_ASSERT_FALSE(zone_offset((struct string){name, sizeof(name)}, 0, &offset));
+}
+
+static void ask_zones(void *argument)
+{
+    unsigned *right = argument;
+    char name[32];
+    int32_t offset;
+    for (unsigned i = 0; i < 3000; i++) {
+        snprintf(name, sizeof(name), i % 3 ? "Asia/Kathmandu" : "No/Such%u", i % 200);
+        bool found = zone_offset(text_of(name), 1234567890, &offset);
+        *right += found == (i % 3 != 0) && (!found || offset == 20700);
+    }
+}
+
+/* Threads share the cache while it overflows. */
+static void zones_on_threads(void)
+{
+    struct thread threads[4] = {0};
+    unsigned right[4] = {0};
+    struct error error;
+    for (unsigned i = 0; i < 4; i++)
+        CU_ASSERT_FATAL(thread_start(&threads[i], "zones", ask_zones, &right[i], &error));
+    for (unsigned i = 0; i < 4; i++) {
+        thread_join(&threads[i]);
+        CU_ASSERT_EQUAL(right[i], 3000);
+    }
 }
 
 static void parts_agree(void)
@@ -216,5 +243,5 @@ static void formats(void)
 }
 
 SUITE(time, {"zones agree with Python's", zones_agree}, {"hostile zones", hostile_zones},
-      {"parts agree with Python's", parts_agree}, {"RFC 3339", timestamps},
-      {"durations", durations}, {"time.parse", formats})
+      {"zones on threads", zones_on_threads}, {"parts agree with Python's", parts_agree},
+      {"RFC 3339", timestamps}, {"durations", durations}, {"time.parse", formats})
