@@ -23,16 +23,19 @@ struct string scope_json_name(struct scope *scope, struct string name)
 {
     struct error error;
     struct buffer buffer;
+    size_t most = name.length * 6 + 8; /* every byte escaped, quotes and colon */
     struct string result = {NULL, 0};
-    if (!buffer_open(&buffer, name.length * 6 + 8, name.length * 6 + 8, &error))
-        return result;
-    char *copy;
-    if (string_write_json(name, &buffer) && buffer_append_byte(&buffer, ':') &&
-        (copy = scope_take(scope, buffer.length)) != NULL) {
-        memcpy(copy, buffer.data, buffer.length);
-        result = (struct string){copy, buffer.length};
+    if (buffer_open(&buffer, most, most, &error)) {
+        CHECK(string_write_json(name, &buffer) && buffer_append_byte(&buffer, ':'));
+        char *copy = scope_take(scope, buffer.length);
+        if (copy) {
+            memcpy(copy, buffer.data, buffer.length);
+            result = (struct string){copy, buffer.length};
+        }
+        buffer_close(&buffer);
+    } else {
+        scope->failed = diagnostics_memory(scope->diagnostics, (struct span){0, 0});
     }
-    buffer_close(&buffer);
     return result;
 }
 

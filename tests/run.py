@@ -15,7 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 SUITES = ['core', 'lang', 'formats', 'io', 'stages', 'pipeline', 'cli']
-SCRIPTS = ['golden', 'examples', 'conformance', 'same']
+SCRIPTS = ['golden', 'examples', 'conformance', 'same', 'torture']
 SANITIZERS = {'asan': 'address,undefined', 'tsan': 'thread'}
 FUZZ_SECONDS = '10'
 TIME_LIMIT = 900
