@@ -2,6 +2,8 @@
  * parsing goes on at the next statement. Main thread only. */
 #include "lang/parse.h"
 
+#include <string.h>
+
 #include "lang/parse_statement.h"
 
 static const struct option_spec fail_options[] = {
@@ -29,8 +31,24 @@ static const struct noun *noun_find(const struct noun *const *nouns, size_t coun
     return NULL;
 }
 
+/* "status >= 500": an expression without its verb. */
+static bool at_bare_condition(const struct parser *parser)
+{
+    struct token next = parser_peek(parser);
+    if (next.kind == TOKEN_NAME)
+        return string_equal_text(next.text, "in");
+    if (next.kind != TOKEN_PUNCTUATION || next.line_start)
+        return false;
+    static const char signs[] = ".([<>+-*/%?";
+    return next.punctuation >= PUNCTUATION_AND || strchr(signs, next.punctuation);
+}
+
 static bool report_verb(struct parser *parser)
 {
+    if (at_bare_condition(parser))
+        return diagnostics_error(parser->diagnostics, parser->token.span,
+                                 "a statement begins with its verb; did you mean `where %.*s …`?",
+                                 SHOW(parser->token.text));
     struct name_list list = {.count = 0};
     static const char *const fixed[] = {"from", "into", "reject", "fail"};
     for (size_t i = 0; i < parser->registry->verb_count; i++)
@@ -169,9 +187,7 @@ static bool check_end(struct parser *parser)
         return parser_expected(parser, "the next statement or `|`");
     if (name_is_verb(parser, token->text) || token->line_start)
         return true;
-    if (at_name(parser))
-        return report_verb(parser);
-    return parser_expected(parser, "the next statement or `|`");
+    return parser_expected(parser, "an operator, `|` or the next statement");
 }
 
 /* ---- the program ---- */

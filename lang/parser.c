@@ -204,7 +204,7 @@ const struct node *expression_parse(struct diagnostics *diagnostics, bool cel_st
     *memory = parser.memory;
     bool opened = parser.memory && parser_open(&parser, diagnostics, cel_strict);
     if (!parser.memory || (opened && !parser_run(&parser, read_expression, &node)))
-        diagnostics_error(diagnostics, (struct span){0, 0}, "memory is short");
+        diagnostics_memory(diagnostics, (struct span){0, 0});
     parser_close(&parser);
     return diagnostics->errors ? NULL : node;
 }

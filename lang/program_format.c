@@ -355,7 +355,7 @@ char *program_format(const struct registry *registry, struct diagnostics *diagno
     if (parsed)
         pieces_close(&formatter.pieces);
     if (!formatter.out && diagnostics->errors == 0)
-        diagnostics_error(diagnostics, (struct span){0, 0}, "memory is short");
+        diagnostics_memory(diagnostics, (struct span){0, 0});
     free(layout.tokens);
     return formatter.out;
 }

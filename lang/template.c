@@ -145,7 +145,7 @@ bool template_parse(struct program *program, const struct option_value *value,
         .text = value->text,
     };
     if (!parser_run(&splitter.parser, read_template, &splitter))
-        splitter.good = diagnostics_error(diagnostics, value->span, "memory is short");
+        splitter.good = diagnostics_memory(diagnostics, value->span);
     parser_close(&splitter.parser);
     *parts = splitter.good ? splitter.parts : NULL;
     *count = splitter.good ? splitter.count : 0;

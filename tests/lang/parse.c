@@ -314,7 +314,11 @@ static void mistakes(void)
     refused("parse a wiht 'x'", 1, "`with` is expected");
     refused("fail if rejected > 1", 1, "`when rejected > ");
     refused("reject file", 1, "`into` is expected");
-    refused("pass { }x", 1, "unknown statement `x`");
+    refused("pass { }x", 1, "here stands `x`, but an operator");
+    refused("where a is null", 1, "here stands `is`");
+    refused("status >= 500", 1, "did you mean `where status …`?");
+    refused("path.startsWith('/')", 1, "did you mean `where path …`?");
+    refused("frobnicate x", 1, "there are: where, put");
     refused("`where` a", 1, "a statement begins with its verb");
     refused("pass\npipeline p", 1, "only stand once, at the beginning");
     refused("where a {\nlimit x\npass", 1, "this block is not closed");
