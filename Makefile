@@ -147,6 +147,7 @@ cross:
 BENCH ?=
 .PHONY: bench bench-programs micro
 bench-programs: $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
+	@:
 bench: all bench-programs
 	@python3 bench/run.py --build $(BUILD) $(BENCH)
 micro: $(patsubst bench/micro/%.c,$(BUILD)/bench/micro/%,$(wildcard bench/micro/*.c))
