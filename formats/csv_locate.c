@@ -148,7 +148,7 @@ static bool record_reject(struct locator *locator, uint32_t place)
         return reject_conversion(locator, place);
     if (chunk->status[place] == RECORD_COLUMNS)
         return batch_reject(batch, record, STAGE_SOURCE, ERROR_COLUMNS, UINT32_MAX,
-                            "%u field%s where the header has %u", chunk->fields[place],
+                            "%u field%s where %u are expected", chunk->fields[place],
                             chunk->fields[place] == 1 ? "" : "s", locator->fields);
     if (chunk->status[place] == RECORD_UTF8) {
         uint32_t at = utf8_fault(text);

@@ -4,11 +4,15 @@
 
 /* ---- what is wanted ---- */
 
-static uint32_t header_find(const struct field_names *names, struct string name)
+/* The field called `name`, or UINT32_MAX. Fields are mostly asked for in their order: the search
+ * begins at `hint`, behind the one found before. */
+static uint32_t header_find(const struct field_names *names, struct string name, uint32_t hint)
 {
-    for (uint32_t i = 0; i < names->count; i++)
-        if (string_equal(names->names[i], name))
-            return i;
+    for (uint32_t i = 0; i < names->count; i++) {
+        uint32_t field = hint + i < names->count ? hint + i : hint + i - names->count;
+        if (string_equal(names->names[field], name))
+            return field;
+    }
     return UINT32_MAX;
 }
 
@@ -37,10 +41,12 @@ static bool wanted_make(struct locator *locator)
             wanted_set(locator, &locator->wanted[i], i, 0);
     }
     uint32_t node = projection->node_count ? projection->nodes[0].first_child : 0;
+    uint32_t hint = 0;
     for (; node; node = projection->nodes[node].next_sibling) {
-        uint32_t field = header_find(names, projection->nodes[node].name);
+        uint32_t field = header_find(names, projection->nodes[node].name, hint);
         if (field == UINT32_MAX)
             continue;
+        hint = field + 1 < names->count ? field + 1 : 0;
         uint32_t place = projection->members ? field : locator->wanted_count++;
         wanted_set(locator, &locator->wanted[place], field, node);
     }
@@ -56,7 +62,7 @@ static bool types_make(struct locator *locator)
         return false;
     memset(types, (int)csv->type, names->count);
     for (uint32_t i = 0; i < csv->type_count; i++) {
-        uint32_t field = header_find(names, csv->types[i].name);
+        uint32_t field = header_find(names, csv->types[i].name, 0);
         if (field != UINT32_MAX)
             types[field] = (uint8_t)csv->types[i].type;
     }
@@ -91,17 +97,23 @@ static bool heads_make(struct locator *locator)
 static bool columns_take(struct locator *locator)
 {
     struct batch *batch = locator->batch;
-    for (uint32_t i = 0; i < locator->projection->base_columns; i++) {
-        struct value *cells =
-            arena_take(&batch->arena, (locator->capacity + 1) * sizeof(struct value));
-        if (!cells)
+    size_t size = (locator->capacity + 1) * sizeof(struct value);
+    for (uint32_t i = 0; i < locator->projection->base_columns; i++)
+        batch->columns[i] = (struct column){0};
+    for (uint32_t i = 0; i < locator->wanted_count; i++) {
+        uint32_t column = locator->wanted[i].member.column;
+        if (column != COLUMN_NONE)
+            batch->columns[column].cells = arena_take(&batch->arena, size);
+        if (column != COLUMN_NONE && !batch->columns[column].cells)
             return false;
-        batch->columns[i] = (struct column){.cells = cells};
-        bool filled = false;
-        for (uint32_t j = 0; j < locator->wanted_count && !filled; j++)
-            filled = locator->wanted[j].member.column == i;
-        if (!filled)
-            memset(cells, 0, (locator->capacity + 1) * sizeof(struct value));
+    }
+    for (uint32_t i = 0; i < locator->projection->base_columns; i++) {
+        if (batch->columns[i].cells)
+            continue;
+        batch->columns[i].cells = arena_take(&batch->arena, size);
+        if (!batch->columns[i].cells)
+            return false;
+        memset(batch->columns[i].cells, 0, size);
     }
     return true;
 }

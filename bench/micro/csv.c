@@ -99,7 +99,7 @@ static void run_locate(struct bench *bench)
             uint32_t done;
             bench->output.length = 0;
             CHECK(!bench->encode ||
-                  bench->format->ops->encode(bench->format, &bench->shape, batch, false, 0, &done,
+                  bench->format->ops->encode(bench->format, &bench->shape, batch, true, 0, &done,
                                              &bench->output) == ENCODE_OK);
             batch->part_line += batch->line_count;
             batch->part_start = batch->part_end;

@@ -481,8 +481,8 @@ static void test_far(void)
         {"\xff", ",1\n2,3\n", "!utf8@0: byte 0xff is not UTF-8\n[2,3]\n"},
         {"\"", "\",1\n2,3", NULL},
         {"\"", "", "!malformed@0: a quoted field is never closed: its closing quote is missing\n"},
-        {",,", "\n2,3\n", "!columns@-1: 3 fields where the header has 2\n[2,3]\n"},
-        {"\"\",", ",,\n2,3\n", "!columns@-1: 4 fields where the header has 2\n[2,3]\n"},
+        {",,", "\n2,3\n", "!columns@-1: 3 fields where 2 are expected\n[2,3]\n"},
+        {"\"\",", ",,\n2,3\n", "!columns@-1: 4 fields where 2 are expected\n[2,3]\n"},
     };
     char *text = malloc(LONG + 100), *long_text = malloc(LONG + 1);
     memset(long_text, 'y', LONG);
@@ -508,14 +508,48 @@ static void test_far(void)
     reader.step = LONG * 2;
     reader.texts = true;
     char *shown = csv_read(&reader, text, length + LONG + 1);
-    CU_ASSERT_STRING_EQUAL(shown, "!columns@-1: 100001 fields where the header has 2\n");
+    CU_ASSERT_STRING_EQUAL(shown, "!columns@-1: 100001 fields where 2 are expected\n");
     free(shown);
     free(long_text);
+    free(text);
+}
+
+/* A table of more fields than the index on the stack has room for. */
+static void test_wide(void)
+{
+    enum { WIDE = 5000, SIZE = 1 << 17 };
+    char *text = malloc(SIZE), *want = malloc(SIZE);
+    size_t length = 0, out = 0;
+    for (unsigned i = 0; i < WIDE; i++)
+        length += put(text + length, "f%u%s", i, i + 1 < WIDE ? "," : "\n");
+    for (unsigned row = 0; row < 3; row++) {
+        out += put(want + out, "[");
+        for (unsigned i = 0; i < WIDE; i++) {
+            length += put(text + length, "%u%s", (i + row) % 10, i + 1 < WIDE ? "," : "\n");
+            out += put(want + out, "%u%s", (i + row) % 10, i + 1 < WIDE ? "," : "]\n");
+        }
+        if (row == 1) {
+            length += put(text + length, "1,2\n");
+            out += put(want + out, "!columns@-1\n");
+        }
+    }
+    for (unsigned round = 0; round < 4; round++) {
+        struct csv_reader reader = csv;
+        reader.step = round % 2 ? 1000 : SIZE;
+        reader.members = round < 2;
+        reader.paths = "f1 f4999 f0";
+        char *shown = csv_read(&reader, text, length);
+        CU_ASSERT_STRING_EQUAL(shown,
+                               round < 2 ? want : "[1,9,0]\n[2,0,1]\n!columns@-1\n[3,1,2]\n");
+        free(shown);
+    }
+    free(want);
     free(text);
 }
 
 SUITE(csv, {"hostile input", test_hostile}, {"quotes", test_quotes}, {"types", test_types},
       {"nulls", test_nulls}, {"headers and projections", test_header}, {"dialects", test_dialects},
       {"large fields and records", test_large}, {"faults far away", test_far},
-      {"parts", test_parts}, {"csv-spectrum", test_spectrum}, {"Python's csv module", test_python},
-      {"instruction sets agree", test_kernels}, {"numbers", test_numbers})
+      {"a wide table", test_wide}, {"parts", test_parts}, {"csv-spectrum", test_spectrum},
+      {"Python's csv module", test_python}, {"instruction sets agree", test_kernels},
+      {"numbers", test_numbers})
