@@ -34,7 +34,27 @@ static bool has_backslash(const char *text, uint32_t length)
     return word_find(word_load(text + length - 8), '\\') != 0; /* overlaps what was seen */
 }
 
-/* Short ints and strings without escapes, which most cells are; anything else ABSENT. */
+/* The rest of a number from its point on, `whole` being what stands before it. Up to 15 digits are
+ * exact in a double and so are these powers of ten, so that one division rounds correctly (William
+ * Clinger, "How to read floating point numbers accurately", 1990). ABSENT: not of that form. */
+static struct value decode_fraction(const char *text, uint32_t length, uint32_t whole_digits,
+                                    int64_t whole, bool negative)
+{
+    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    if (length == 0 || length + whole_digits > 15)
+        return (struct value){0};
+    for (uint32_t i = 0; i < length; i++) {
+        unsigned digit = (unsigned char)text[i] - '0';
+        if (digit > 9)
+            return (struct value){0};
+        whole = whole * 10 + digit;
+    }
+    double real = (double)whole / powers[length];
+    return value_double(negative ? -real : real);
+}
+
+/* Short numbers and strings without escapes, which most cells are; anything else ABSENT. */
 static inline struct value decode_quickly(struct value raw)
 {
     const char *text = raw.text;
@@ -53,7 +73,9 @@ static inline struct value decode_quickly(struct value raw)
     for (uint32_t i = 0; i < length; i++) {
         unsigned digit = (unsigned char)text[i] - '0';
         if (digit > 9)
-            return (struct value){0};
+            return text[i] == '.'
+                       ? decode_fraction(text + i + 1, length - i - 1, i, integer, negative)
+                       : (struct value){0};
         integer = integer * 10 + digit;
     }
     return value_int(negative ? -integer : integer);

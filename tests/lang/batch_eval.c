@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lang/term.h"
 #include "lang/value_ops.h"
 #include "tests/lang/evaluate.h"
 #include "tests/suite.h"
@@ -303,6 +304,41 @@ static void cells_are_decoded_on_demand(void)
     bench_close(&bench);
 }
 
+/* The quick ways of decoding a cell give what strtod and core's own reader give. */
+static void quick_numbers_are_exact(void)
+{
+    struct error error;
+    struct arena arena;
+    CU_ASSERT_FATAL(arena_open(&arena, 1 << 20, 1 << 20, &error));
+    struct evaluator *evaluator = evaluator_open(&error);
+    for (unsigned turn = 0; turn < 200000; turn++) {
+        char text[40];
+        uint64_t digits = state;
+        size_t length = append(text, "%s%llu", random_below(2) ? "-" : "",
+                               (unsigned long long)(digits >> random_below(64)));
+        if (random_below(4))
+            length += append(text + length, ".%0*llu", (int)random_below(12) + 1,
+                             (unsigned long long)(state >> (20 + random_below(44))));
+        if (random_below(20) == 0)
+            length += append(text + length, "e%d", (int)random_below(40) - 20);
+        struct value cell = value_raw(text, length), got;
+        struct column column = {.cells = &cell};
+        struct evaluation evaluation = {&column, 1, &arena, evaluator};
+        uint32_t row = 0;
+        arena_reset(&arena);
+        CU_ASSERT_FATAL(cells_resolve(&evaluation, 0, &row, 1, &got));
+        char *end;
+        bool is_double = strpbrk(text, ".e") != NULL;
+        double real = strtod(text, &end);
+        if (is_double || got.kind == VALUE_DOUBLE)
+            CU_ASSERT_FATAL(got.kind == VALUE_DOUBLE && memcmp(&got.real, &real, 8) == 0);
+        if (!is_double && got.kind == VALUE_INT)
+            CU_ASSERT_EQUAL_FATAL(got.integer, strtoll(text, &end, 10));
+    }
+    evaluator_close(evaluator);
+    arena_close(&arena);
+}
+
 /* However small the arena: all results, or the request to split. */
 static void full_arena_is_reported(void)
 {
@@ -354,4 +390,5 @@ static void row_mode_agrees(void)
 SUITE(batch_eval, {"random expressions: batch and row agree", random_expressions_agree},
       {"expressions deeper than the buffers", deep_expressions_agree},
       {"cells are decoded for live rows only", cells_are_decoded_on_demand},
-      {"LEAT_EVAL=row", row_mode_agrees}, {"a full arena asks for a split", full_arena_is_reported})
+      {"LEAT_EVAL=row", row_mode_agrees}, {"quick numbers are exact", quick_numbers_are_exact},
+      {"a full arena asks for a split", full_arena_is_reported})
