@@ -97,8 +97,12 @@ static int eval_text(const char *text)
     diagnostics_open(&diagnostics, "expression", program);
     const struct node *node = expression_parse(&diagnostics, false, &memory);
     int status = node && !diagnostics.errors ? evaluate(node, &diagnostics) : 2;
-    if (diagnostics.count)
+    if (diagnostics.memory_short || (status && !diagnostics.count && !node)) {
+        notice(NOTICE_ERROR, "memory", "there is no memory left to compile the expression");
+        status = 1;
+    } else if (diagnostics.count) {
         notice_diagnostics(&diagnostics);
+    }
     diagnostics_close(&diagnostics);
     if (memory)
         program_memory_free(memory);

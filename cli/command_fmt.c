@@ -82,6 +82,16 @@ static int deliver(const struct arguments *arguments, const struct session *sess
     return 1;
 }
 
+static int refuse(struct session *session)
+{
+    if (session->diagnostics.errors && !session->diagnostics.memory_short) {
+        notice_diagnostics(&session->diagnostics);
+        return 2;
+    }
+    notice(NOTICE_ERROR, "memory", "there is no memory left to lay out %s", session->name);
+    return 1;
+}
+
 int command_fmt(const struct arguments *arguments)
 {
     struct session session;
@@ -95,10 +105,8 @@ int command_fmt(const struct arguments *arguments)
     char *formatted = program_format(registry_get(), &session.diagnostics);
     if (formatted)
         status = deliver(arguments, &session, formatted);
-    else if (session.diagnostics.count)
-        notice_diagnostics(&session.diagnostics);
     else
-        notice(NOTICE_ERROR, "memory", "no memory to lay out %s", session.name);
+        status = refuse(&session);
     free(formatted);
     session_close(&session);
     return status;

@@ -235,6 +235,28 @@ static void injected_faults_are_clear(void)
     }
 }
 
+/* Each allocation of a command fails once: an error with status 1, never a crash, never silence. */
+static void lack_of_memory_is_clear(void)
+{
+    static const char *const commands[][2] = {{"eval", "[1, 2].map(x, x + 1)"},
+                                              {"check", "where a > 1 | put b = 2"},
+                                              {"graph", "where a > 1"},
+                                              {"help", "where"}};
+    for (size_t i = 0; i < 4 * 40; i++) {
+        char fault[32];
+        const char *const *command = commands[i / 40];
+        snprintf(fault, sizeof(fault), "LEAT_FAULT=alloc:%zu", i % 40 + 1);
+        struct process leat = {.environment = {fault}, .arguments = {command[0], command[1]}};
+        process_run(&leat);
+        bool said = leat.status == 1 && strstr(leat.err, "leat: error: ") != NULL;
+        if (!said && leat.status != 0)
+            printf("\n  %s leat %s: status %d: %s\n", fault, command[0], leat.status, leat.err);
+        CU_ASSERT_TRUE(said || leat.status == 0);
+        CU_ASSERT_TRUE(said || i % 40 > 0); /* the first is the command line's own */
+        process_free(&leat);
+    }
+}
+
 SUITE(failures, {"missing input", missing_input}, {"glob without match", glob_without_match},
       {"folder for a file", folder_for_a_file}, {"permission denied", permission_denied},
       {"missing output folder", missing_output_folder}, {"full stdout", full_stdout},
@@ -243,4 +265,5 @@ SUITE(failures, {"missing input", missing_input}, {"glob without match", glob_wi
       {"input or output given twice", input_given_twice},
       {"a signal stops a finite run", signal_stops_a_finite_run},
       {"a signal drains an endless run", signal_drains_an_endless_run},
-      {"injected faults are clear", injected_faults_are_clear})
+      {"injected faults are clear", injected_faults_are_clear},
+      {"lack of memory is clear", lack_of_memory_is_clear})
