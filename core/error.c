@@ -65,7 +65,10 @@ bool error_add_context(struct error *error, const char *format, ...)
     char text[sizeof(error->text)];
     memcpy(text, error->text, sizeof(text));
     int written = snprintf(error->text, sizeof(error->text), "%s: ", context);
-    if (written > 0 && (size_t)written < sizeof(error->text))
-        snprintf(error->text + written, sizeof(error->text) - (size_t)written, "%s", text);
+    CHECK(written > 0);
+    size_t start = size_min((size_t)written, sizeof(error->text) - 1);
+    size_t length = size_min(strlen(text), sizeof(error->text) - 1 - start);
+    memcpy(error->text + start, text, length);
+    error->text[start + length] = 0;
     return false;
 }

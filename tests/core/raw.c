@@ -190,6 +190,7 @@ static void test_depth(void)
     fixture_open();
     size_t size = 2 * (size_t)MANY + 5;
     char *text = malloc(size + 1);
+    CHECK(text != NULL);
     memcpy(text, "{\"a\":", 5);
     memset(text + 5, '[', MANY);
     memset(text + 5 + MANY, ']', MANY);
@@ -205,6 +206,7 @@ static void test_depth(void)
     free(text);
     /* made values, one inside the other */
     struct value *cells = malloc(MANY * sizeof(*cells));
+    CHECK(cells != NULL);
     cells[0] = value_int(1);
     for (size_t i = 1; i < MANY; i++)
         cells[i] = (struct value){.kind = VALUE_LIST, .length = 1, .items = &cells[i - 1]};
@@ -329,6 +331,7 @@ static void test_string_writer(void)
         for (size_t i = 0; i < length; i++)
             text[i] = random_below(&state, rare) ? 'a' : (char)random_below(&state, 128);
         char *copy = malloc(length + 1);
+        CHECK(copy != NULL);
         memcpy(copy, text, length);
         size_t size = string_write_plainly(text, length, expected);
         buffer_reset(&buffer);
