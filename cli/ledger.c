@@ -132,7 +132,7 @@ static void print_causes(const struct run *run)
                rejected - CAUSES_SHOWN);
     uint32_t mismatched = run_mismatch_cause_count(run);
     for (uint32_t i = 0; i < mismatched && i < CAUSES_SHOWN; i++)
-        notice_cause("of another type did not match in", NOTICE_INFO, run_mismatch_cause(run, i));
+        notice_cause("did not match in", NOTICE_INFO, run_mismatch_cause(run, i));
     for (uint32_t i = 0; i < run_never_seen_count(run); i++) {
         const char *hint = run_never_seen_hint(run, i);
         notice(NOTICE_WARNING, "never_seen", "no record had a field \"%s\"%s%s%s",
