@@ -117,8 +117,10 @@ static void measure(struct bench *bench, const char *name, void (*function)(stru
         double took = now() - start;
         best = took < best ? took : best;
     }
-    printf("%-9s %-22s %6.2f GB/s  %6.1f ns/record\n", isa_name(isa_get()), name,
-           (double)bench->length / best / 1e9, best * 1e9 / (double)(bench->records + 1));
+    printf("%-9s %-20s %6.2f GB/s", isa_name(isa_get()), name, (double)bench->length / best / 1e9);
+    if (bench->records)
+        printf("  %6.1f ns/record", best * 1e9 / (double)bench->records);
+    printf("\n");
 }
 
 static void project(struct bench *bench, const char *fields)
