@@ -31,6 +31,16 @@ static const struct noun *noun_find(const struct noun *const *nouns, size_t coun
     return NULL;
 }
 
+static void list_verbs(const struct parser *parser, struct name_list *list)
+{
+    static const char *const fixed[] = {"from", "into", "reject", "fail"};
+    list->count = 0;
+    for (size_t i = 0; i < parser->registry->verb_count; i++)
+        name_list_add(list, parser->registry->verbs[i]->name);
+    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+        name_list_add(list, fixed[i]);
+}
+
 /* "status >= 500": an expression without its verb. */
 static bool at_bare_condition(const struct parser *parser)
 {
@@ -49,12 +59,8 @@ static bool report_verb(struct parser *parser)
         return diagnostics_error(parser->diagnostics, parser->token.span,
                                  "a statement begins with its verb; did you mean `where %.*s …`?",
                                  SHOW(parser->token.text));
-    struct name_list list = {.count = 0};
-    static const char *const fixed[] = {"from", "into", "reject", "fail"};
-    for (size_t i = 0; i < parser->registry->verb_count; i++)
-        name_list_add(&list, parser->registry->verbs[i]->name);
-    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
-        name_list_add(&list, fixed[i]);
+    struct name_list list;
+    list_verbs(parser, &list);
     return report_unknown(parser, parser->token.span, "unknown statement", parser->token.text,
                           &list);
 }

@@ -332,6 +332,8 @@ static void recovery(void)
     refused("head x | head y ; head z", 3, "`z`");
     refused("from file \"x\" {\n missing no\n format cvs\n timeout 5\n}\nhead x", 4, "`head`");
     refused("from file \"x\" {\n types { a blob }\n}\npass", 1, "`a` cannot be `blob`");
+    refused("head x | haed 5 | head y", 3, "did you mean `head`?");
+    refused("where (a | b) > 1", 1, "here stands `|`");
     refused("where (a\nhead x", 2, "for `head`");
     refused("pipeline { workers x }\nhead x", 3, "the pipeline's name");
 }
