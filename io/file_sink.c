@@ -17,6 +17,7 @@
 #include "core/clock.h"
 #include "core/fault.h"
 #include "io/byte_sink.h"
+#include "io/partition_sink.h"
 
 static const struct option_spec option_specs[] = {
     {"path", OPTION_TEMPLATE, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL,
@@ -32,7 +33,7 @@ static const struct option_spec option_specs[] = {
     {0},
 };
 
-static const struct noun noun = {
+const struct noun file_sink_noun = {
     .name = "file",
     .doc = "Writes a file, which appears under its name when it is whole",
     .example = "into file \"late.csv.zst\" { level 6 }",
@@ -170,6 +171,11 @@ static void file_sink_close(struct sink *base);
 
 static bool file_sink_open(struct sink_context *context, struct sink **result, struct error *error)
 {
+    struct string path = {0};
+    if (context->options)
+        path = option_text(context->options, "path", NULL);
+    if (path.data && file_sink_is_template(path))
+        return partition_sink_open(context, path, result, error);
     struct file_sink *sink = memory_take_zeroed(1, sizeof(*sink));
     if (!sink)
         return error_set(error, ERROR_MEMORY, "no memory for a sink");
@@ -363,7 +369,7 @@ static void file_sink_close(struct sink *base)
 }
 
 const struct sink_ops sink_file = {
-    .noun = &noun,
+    .noun = &file_sink_noun,
     .open = file_sink_open,
     .start = file_sink_start,
     .offer = byte_sink_offer,

@@ -5,6 +5,7 @@
 #include "core/sink.h"
 
 extern const struct sink_ops sink_file;
+extern const struct noun file_sink_noun;
 
 /* Whether a path holds {expressions}: then sink_context.path_column is needed, and each value in
  * that column is the final path of its record. */

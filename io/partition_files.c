@@ -1,0 +1,484 @@
+/* The files of a partitioned sink: see partition_files.h. */
+#include "io/partition_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/fault.h"
+#include "io/encoder.h"
+#include "io/engine.h"
+
+#define BUFFER_LEAST  (8 * 1024)
+#define BUFFER_PLAIN  (64 * 1024)
+#define BUFFER_ENCODE (256 * 1024)
+#define SYNC_EACH     64 /* with more files, one syncfs instead of an fdatasync for each */
+#define NO_SLOT       UINT32_MAX
+
+struct partition {
+    char *path;     /* below the folder */
+    uint64_t start; /* append: its size before the run */
+    uint64_t size;  /* where the next bytes go */
+    uint32_t slot;  /* NO_SLOT: not open */
+    bool made;      /* its part is there */
+    bool published;
+};
+
+/* An open file. */
+struct partition_slot {
+    struct partition *partition; /* NULL: free */
+    int fd;
+    char *buffer;
+    size_t length;
+    uint64_t used; /* turn of the last use: the least is closed first */
+};
+
+struct partition_files {
+    struct partition_options options;
+    char *prefix;
+    int folder;
+    struct partition **items; /* in order of appearance */
+    size_t count;
+    size_t room;
+    uint32_t *table; /* hash -> item + 1 */
+    size_t table_size;
+    struct partition_slot *slots;
+    unsigned slot_count;
+    size_t buffer_size;
+    char *encoded; /* one compressed buffer */
+    size_t encoded_size;
+    uint64_t turn;
+    uint64_t written;
+};
+
+static bool path_fail(const struct partition_files *files, const struct partition *partition,
+                      const char *what, int os_errno, struct error *error)
+{
+    return error_set_errno(error, os_errno, "cannot %s %s%s", what, files->prefix, partition->path);
+}
+
+/* Opens the folder that holds the file, making folders on the way; *name: the file's name in it. */
+static int folder_open(struct partition_files *files, const struct partition *partition,
+                       const char **name, struct error *error)
+{
+    char component[NAME_MAX + 1];
+    int folder = fcntl(files->folder, F_DUPFD_CLOEXEC, 0);
+    const char *at = partition->path;
+    for (const char *slash; folder >= 0 && (slash = strchr(at, '/')); at = slash + 1) {
+        CHECK((size_t)(slash - at) < sizeof(component)); /* partition_path_safe */
+        memcpy(component, at, (size_t)(slash - at));
+        component[slash - at] = 0;
+        int fault = fault_io();
+        int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+        int next = fault ? -1 : openat(folder, component, flags);
+        if (next < 0 && !fault && errno == ENOENT) {
+            if (mkdirat(folder, component, 0777) == 0 || errno == EEXIST)
+                next = openat(folder, component, flags);
+        }
+        int reason = fault ? fault : errno;
+        close(folder);
+        folder = next;
+        errno = reason;
+    }
+    if (folder < 0)
+        path_fail(files, partition, "make the folders of", errno, error);
+    *name = at;
+    return folder;
+}
+
+static void part_name(const char *name, char part[NAME_MAX + 1])
+{
+    int length = snprintf(part, NAME_MAX + 1, ".%s.leat-part", name);
+    CHECK(length > 0 && length <= NAME_MAX); /* partition_path_safe leaves room */
+}
+
+static int part_open(struct partition_files *files, struct partition *partition, int folder,
+                     const char *name)
+{
+    char part[NAME_MAX + 1];
+    part_name(name, part);
+    if (files->options.append)
+        return openat(folder, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (partition->made)
+        return openat(folder, part, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(folder, part, flags, 0666);
+    if (fd < 0 && errno == EEXIST && unlinkat(folder, part, 0) == 0) /* of a run that died */
+        fd = openat(folder, part, flags, 0666);
+    return fd;
+}
+
+static int partition_reopen(struct partition_files *files, struct partition *partition,
+                            struct error *error)
+{
+    const char *name;
+    int folder = folder_open(files, partition, &name, error);
+    if (folder < 0)
+        return -1;
+    int fault = fault_io();
+    int fd = fault ? -1 : part_open(files, partition, folder, name);
+    int reason = fault ? fault : errno;
+    close(folder);
+    if (fd < 0)
+        path_fail(files, partition, "write", reason, error);
+    else
+        partition->made = true;
+    return fd;
+}
+
+static bool slot_put(struct partition_files *files, struct partition_slot *slot, const char *data,
+                     size_t length, struct error *error)
+{
+    struct partition *partition = slot->partition;
+    int64_t put = file_write(slot->fd, data, length, partition->size);
+    if (put < 0)
+        return path_fail(files, partition, "write", (int)-put, error);
+    partition->size += length;
+    files->written += length;
+    return true;
+}
+
+/* Writes the buffer, compressed as a frame of its own where that is wanted. */
+static bool slot_flush(struct partition_files *files, struct partition_slot *slot,
+                       struct error *error)
+{
+    size_t length = slot->length;
+    slot->length = 0;
+    if (length == 0)
+        return true;
+    if (files->options.compression == COMPRESSION_NONE)
+        return slot_put(files, slot, slot->buffer, length, error);
+    size_t made = encoder_compress(files->options.compression, files->options.level, slot->buffer,
+                                   length, files->encoded, files->encoded_size);
+    if (made == 0)
+        return error_set(error, ERROR_MEMORY, "no memory to compress %s%s", files->prefix,
+                         slot->partition->path);
+    return slot_put(files, slot, files->encoded, made, error);
+}
+
+static bool slot_close(struct partition_files *files, struct partition_slot *slot,
+                       struct error *error)
+{
+    if (!slot->partition)
+        return true;
+    bool done = slot_flush(files, slot, error);
+    if (close(slot->fd) != 0 && done && errno != EINTR)
+        done = path_fail(files, slot->partition, "close", errno, error);
+    slot->partition->slot = NO_SLOT;
+    slot->partition = NULL;
+    return done;
+}
+
+/* The slot of a partition: its own, or that of the one that was used longest ago. */
+static struct partition_slot *slot_get(struct partition_files *files, struct partition *partition,
+                                       struct error *error)
+{
+    struct partition_slot *slot = &files->slots[0];
+    if (partition->slot != NO_SLOT) {
+        slot = &files->slots[partition->slot];
+        slot->used = ++files->turn;
+        return slot;
+    }
+    for (unsigned i = 0; i < files->slot_count && slot->partition; i++) {
+        if (!files->slots[i].partition || files->slots[i].used < slot->used)
+            slot = &files->slots[i];
+    }
+    if (!slot_close(files, slot, error))
+        return NULL;
+    if (!slot->buffer)
+        slot->buffer = memory_take(files->buffer_size);
+    if (!slot->buffer) {
+        error_set(error, ERROR_MEMORY, "no memory for the partitions of %s", files->prefix);
+        return NULL;
+    }
+    bool first = !partition->made;
+    slot->fd = partition_reopen(files, partition, error);
+    if (slot->fd < 0)
+        return NULL;
+    struct stat status;
+    if (first && files->options.append && fstat(slot->fd, &status) == 0)
+        partition->start = partition->size = (uint64_t)status.st_size;
+    slot->partition = partition;
+    slot->used = ++files->turn;
+    partition->slot = (uint32_t)(slot - files->slots);
+    return slot;
+}
+
+bool partition_write(struct partition_files *files, struct partition *partition, const char *data,
+                     size_t length, struct error *error)
+{
+    struct partition_slot *slot = slot_get(files, partition, error);
+    if (!slot)
+        return false;
+    while (length > 0) {
+        if (slot->length == files->buffer_size && !slot_flush(files, slot, error))
+            return false;
+        bool direct = slot->length == 0 && length >= files->buffer_size &&
+                      files->options.compression == COMPRESSION_NONE;
+        if (direct)
+            return slot_put(files, slot, data, length, error);
+        size_t part = size_min(length, files->buffer_size - slot->length);
+        memcpy(slot->buffer + slot->length, data, part);
+        slot->length += part;
+        data += part;
+        length -= part;
+    }
+    return true;
+}
+
+/* FNV-1a (Fowler, Noll, Vo), 64 bits. */
+static uint64_t path_hash(const char *path, size_t length)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)path[i]) * 0x100000001b3u;
+    return hash ^ (hash >> 32);
+}
+
+static size_t table_slot(const struct partition_files *files, const char *path, size_t length)
+{
+    size_t slot = path_hash(path, length) & (files->table_size - 1);
+    while (files->table[slot]) {
+        const char *other = files->items[files->table[slot] - 1]->path;
+        if (strncmp(other, path, length) == 0 && !other[length])
+            break;
+        slot = (slot + 1) & (files->table_size - 1);
+    }
+    return slot;
+}
+
+/* Doubles what the list and the table hold. */
+static bool table_grow(struct partition_files *files)
+{
+    size_t room = files->room ? files->room * 2 : 256;
+    struct partition **items = memory_resize(files->items, room * sizeof(struct partition *));
+    if (!items)
+        return false;
+    files->items = items;
+    uint32_t *table = memory_take_zeroed(room * 2, sizeof(uint32_t));
+    if (!table)
+        return false;
+    free(files->table);
+    files->table = table;
+    files->table_size = room * 2;
+    files->room = room;
+    for (size_t i = 0; i < files->count; i++) {
+        const char *path = files->items[i]->path;
+        files->table[table_slot(files, path, strlen(path))] = (uint32_t)(i + 1);
+    }
+    return true;
+}
+
+struct partition *partition_files_find(struct partition_files *files, struct string path,
+                                       bool *is_new, struct error *error)
+{
+    const char *rest = path.data + files->options.prefix.length;
+    size_t length = path.length - files->options.prefix.length;
+    *is_new = false;
+    if (files->count < files->room || table_grow(files)) {
+        size_t slot = table_slot(files, rest, length);
+        if (files->table[slot])
+            return files->items[files->table[slot] - 1];
+        struct partition *partition = memory_take_zeroed(1, sizeof(*partition));
+        if (partition)
+            partition->path = memory_copy_text(rest, length);
+        if (partition && partition->path) {
+            partition->slot = NO_SLOT;
+            files->items[files->count++] = partition;
+            files->table[slot] = (uint32_t)files->count;
+            if (!slot_get(files, partition, error)) /* an appended file may have content already */
+                return NULL;
+            *is_new = partition->size == 0;
+            return partition;
+        }
+        free(partition);
+    }
+    error_set(error, ERROR_MEMORY, "no memory for the %zu partitions of %s", files->count + 1,
+              files->prefix);
+    return NULL;
+}
+
+bool partition_files_each(struct partition_files *files,
+                          bool (*visit)(void *context, struct partition *partition,
+                                        struct error *error),
+                          void *context, struct error *error)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        if (!visit(context, files->items[i], error))
+            return false;
+    }
+    return true;
+}
+
+static bool partition_sync(struct partition_files *files, struct partition *partition,
+                           struct error *error)
+{
+    int fd = partition_reopen(files, partition, error);
+    if (fd < 0)
+        return false;
+    int fault = fault_io();
+    bool done = !fault && fdatasync(fd) == 0;
+    if (!done)
+        path_fail(files, partition, "sync", fault ? fault : errno, error);
+    close(fd);
+    return done;
+}
+
+static bool folder_sync_all(struct partition_files *files, struct error *error)
+{
+    int fault = fault_io();
+    if (fault || syncfs(files->folder) != 0)
+        return error_set_errno(error, fault ? fault : errno, "cannot sync %s", files->prefix);
+    return true;
+}
+
+bool partition_files_sync(struct partition_files *files, struct error *error)
+{
+    for (unsigned i = 0; i < files->slot_count; i++) {
+        if (!slot_close(files, &files->slots[i], error))
+            return false;
+    }
+    if (files->count > SYNC_EACH)
+        return folder_sync_all(files, error);
+    for (size_t i = 0; i < files->count; i++) {
+        if (!partition_sync(files, files->items[i], error))
+            return false;
+    }
+    return true;
+}
+
+static bool partition_publish(struct partition_files *files, struct partition *partition,
+                              struct error *error)
+{
+    char part[NAME_MAX + 1];
+    const char *name;
+    int folder = folder_open(files, partition, &name, error);
+    if (folder < 0)
+        return false;
+    part_name(name, part);
+    int fault = fault_io();
+    bool done = !fault && renameat(folder, part, folder, name) == 0;
+    if (!done)
+        path_fail(files, partition, "give its name to", fault ? fault : errno, error);
+    partition->published = done;
+    if (done && files->count <= SYNC_EACH && fsync(folder) != 0 && errno != EINVAL)
+        done = path_fail(files, partition, "sync the folder of", errno, error);
+    close(folder);
+    return done;
+}
+
+bool partition_files_publish(struct partition_files *files, struct error *error)
+{
+    for (size_t i = 0; i < files->count && !files->options.append; i++) {
+        if (!partition_publish(files, files->items[i], error))
+            return false;
+    }
+    return files->count <= SYNC_EACH || files->options.append || folder_sync_all(files, error);
+}
+
+/* What cannot be taken back stays: the run has failed already, and says why. */
+static void partition_abort(struct partition_files *files, struct partition *partition)
+{
+    struct error ignored;
+    const char *name;
+    if (!partition->made || partition->published)
+        return;
+    int folder = folder_open(files, partition, &name, &ignored);
+    if (folder < 0)
+        return;
+    char part[NAME_MAX + 1];
+    part_name(name, part);
+    if (!files->options.append) {
+        (void)unlinkat(folder, part, 0);
+    } else {
+        int fd = openat(folder, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0) {
+            (void)file_truncate(fd, partition->start, name, &ignored);
+            close(fd);
+        }
+    }
+    close(folder);
+}
+
+static void slots_drop(struct partition_files *files)
+{
+    for (unsigned i = 0; i < files->slot_count; i++) {
+        struct partition_slot *slot = &files->slots[i];
+        if (slot->partition) {
+            close(slot->fd);
+            slot->partition->slot = NO_SLOT;
+            slot->partition = NULL;
+        }
+    }
+}
+
+void partition_files_abort(struct partition_files *files)
+{
+    slots_drop(files);
+    for (size_t i = 0; i < files->count; i++)
+        partition_abort(files, files->items[i]);
+}
+
+uint64_t partition_files_written(const struct partition_files *files)
+{
+    return files->written;
+}
+
+struct partition_files *partition_files_open(const struct partition_options *options,
+                                             struct error *error)
+{
+    struct partition_files *files = memory_take_zeroed(1, sizeof(*files));
+    if (!files) {
+        error_set(error, ERROR_MEMORY, "no memory for a sink");
+        return NULL;
+    }
+    files->options = *options;
+    files->slot_count = options->open_files > 0 ? options->open_files : 64;
+    bool encodes = options->compression != COMPRESSION_NONE;
+    size_t share = options->memory / 2 / files->slot_count;
+    files->buffer_size =
+        size_max(BUFFER_LEAST, size_min(share, encodes ? BUFFER_ENCODE : BUFFER_PLAIN));
+    files->encoded_size = encoder_bound(options->compression, files->buffer_size);
+    files->prefix = memory_copy_text(options->prefix.data, options->prefix.length);
+    files->slots = memory_take_zeroed(files->slot_count, sizeof(struct partition_slot));
+    files->encoded = encodes ? memory_take(files->encoded_size) : NULL;
+    files->folder = -1;
+    bool done = files->prefix && files->slots && (files->encoded || !encodes);
+    if (!done)
+        error_set(error, ERROR_MEMORY, "no memory for a sink");
+    if (done)
+        files->folder =
+            file_open(files->prefix[0] ? files->prefix : ".", O_RDONLY | O_DIRECTORY, 0, error);
+    if (files->folder >= 0)
+        return files;
+    if (done)
+        error_add_context(error, "the folder that partitions go to must be there");
+    partition_files_close(files);
+    return NULL;
+}
+
+void partition_files_close(struct partition_files *files)
+{
+    if (!files)
+        return;
+    slots_drop(files);
+    for (unsigned i = 0; files->slots && i < files->slot_count; i++)
+        free(files->slots[i].buffer);
+    for (size_t i = 0; i < files->count; i++) {
+        free(files->items[i]->path);
+        free(files->items[i]);
+    }
+    if (files->folder >= 0)
+        close(files->folder);
+    free(files->items);
+    free(files->table);
+    free(files->slots);
+    free(files->encoded);
+    free(files->prefix);
+    free(files);
+}
