@@ -226,6 +226,8 @@ struct batch *text_source_reclaim(struct source *base)
         source->idle = batch->next;
         batch->next = NULL;
         source->offered--;
+    } else if (source->context->engine) {
+        text_reader_drain(source); /* a decoder that reads ahead must not outlive the engine */
     }
     return batch;
 }
