@@ -362,6 +362,166 @@ static void mutations(void)
     free(text);
 }
 
+/* Everything that may straddle two blocks, at every place of a block. */
+static void block_edges(void)
+{
+    static const char *const things[] = {"\\\\",
+                                         "\\\"",
+                                         "\\\\\\\"",
+                                         "\\",
+                                         "\\u00e9",
+                                         "\\u00g9",
+                                         "\\u12",
+                                         "\\ud800\\",
+                                         "\xc3\xa9",
+                                         "\xe2\x82\xac",
+                                         "\xf0\x9f\x98\x80",
+                                         "\xe2\x82",
+                                         "\xf0\x9f\x98",
+                                         "\xed\xa0\x80",
+                                         "\xc0\xaf",
+                                         "\xf4\x90\x80\x80",
+                                         "\x80",
+                                         "\"",
+                                         "\",\"status\":\"",
+                                         "\":1,\"",
+                                         "\x01",
+                                         "\x7f",
+                                         "{[,:]}",
+                                         "\\q",
+                                         "\n",
+                                         "\\\n"};
+    static const char *const frames[] = {
+        "{\"status\":\"%s%s\",\"b\":1}\n{\"status\":2}\n", "[\"%s%s\"]\n{\"status\":2}\n",
+        "{\"%s%s\":1,\"status\":0}\n{\"status\":2}\n", "{\"status\":\"%s%s"};
+    char filler[160], text[512];
+    begin("status", true);
+    EACH_ISA(isa)
+    {
+        for (size_t i = 0; i < ARRAY_SIZE(things) * ARRAY_SIZE(frames); i++) {
+            for (size_t gap = 0; gap < 140; gap++) {
+                memset(filler, 'x', gap);
+                filler[gap] = 0;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+                int length = snprintf(text, sizeof(text), frames[i % ARRAY_SIZE(frames)], filler,
+                                      things[i / ARRAY_SIZE(frames)]);
+#pragma GCC diagnostic pop
+                locate_text(text, (size_t)length);
+                compare_with_oracle();
+            }
+        }
+    }
+    end();
+}
+
+/* Numbers that are right and wrong, where a shape is known already. */
+static void scalars(void)
+{
+    static const char *const all[] = {"0",
+                                      "-0",
+                                      "00",
+                                      "01",
+                                      "-01",
+                                      "0.",
+                                      ".5",
+                                      "0.5",
+                                      "-0.5",
+                                      "-",
+                                      "--1",
+                                      "1-",
+                                      "1.2.3",
+                                      "1..2",
+                                      "1e5",
+                                      "1E+5",
+                                      "1e",
+                                      "1e+",
+                                      "1.5e-07",
+                                      "1e5.5",
+                                      "+1",
+                                      "0x10",
+                                      "1_000",
+                                      "12345678901234567",
+                                      "1234567890123456",
+                                      "-123456789012345.5",
+                                      "123456789012345678901234567890.25",
+                                      "0.00001",
+                                      "00.5",
+                                      "1a",
+                                      "true",
+                                      "false",
+                                      "null",
+                                      "True",
+                                      "tru",
+                                      "truee",
+                                      "nul",
+                                      "falsy",
+                                      "fals",
+                                      "NaN",
+                                      "Infinity",
+                                      "-Infinity",
+                                      "1 ",
+                                      "1\t",
+                                      "1 2",
+                                      "true ",
+                                      "truex",
+                                      "nulltrue",
+                                      "\xc3\xa9",
+                                      "1\xc3\xa9",
+                                      "-a",
+                                      "9",
+                                      "123456789",
+                                      "1234567",
+                                      "12345678",
+                                      "0123",
+                                      "1:",
+                                      "/",
+                                      "'1'"};
+    char text[256];
+    begin("status", false);
+    EACH_ISA(isa)
+    {
+        for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+            int length = snprintf(text, sizeof(text),
+                                  "{\"a\":1,\"status\":2}\n{\"a\":2,\"status\":%s}\n"
+                                  "{\"a\":%s,\"status\":2}\n[1,2,%s,%s]\n%s\n[1,2,3,4]\n",
+                                  all[i], all[i], all[i], all[i], all[i]);
+            locate_text(text, (size_t)length);
+            compare_with_oracle();
+        }
+    }
+    end();
+}
+
+/* Records with more of everything than a shape holds. */
+static void wide_records(void)
+{
+    enum { SIZE = 1 << 18 };
+    char *text = malloc(SIZE);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    begin("status", true);
+    for (unsigned members = 1; members < 400; members += 1 + members / 8) {
+        size_t length = 0;
+        for (unsigned line = 0; line < 6; line++) {
+            length += (size_t)snprintf(text + length, 64, "{\"status\":%u", random_below(1000));
+            for (unsigned i = 0; i < members; i++)
+                length += (size_t)snprintf(text + length, 128,
+                                           ",\"a name that is as long as %0*u\":[%u,{}]",
+                                           (int)(i % 40), i, random_below(1000));
+            length += (size_t)snprintf(text + length, 64, "%s\n", line == 4 ? "" : "}");
+        }
+        EACH_ISA(isa)
+        {
+            locate_text(text, length);
+            compare_with_oracle();
+            CU_ASSERT_EQUAL(fixture.batch.reject_count, 1);
+            CU_ASSERT_EQUAL(fixture.batch.member_first[4], 4 * (members + 1));
+        }
+    }
+    end();
+    free(text);
+}
+
 /* Parts: whatever the arena holds, the records are the same in the end. */
 static void parts(void)
 {
@@ -444,4 +604,5 @@ static void cutting(void)
 
 SUITE(ndjson, {"records and lines", records_and_lines}, {"cleanness", cleanness},
       {"projections", projections}, {"members", members}, {"rejects", rejects}, {"depth", deep},
+      {"block edges", block_edges}, {"scalars", scalars}, {"wide records", wide_records},
       {"mutations against an oracle", mutations}, {"parts", parts}, {"cutting", cutting})
