@@ -8,7 +8,7 @@
 #define BATCH_TEXT (256 * KIB)
 #define BATCH_TEXT_SMALLEST (16 * KIB)
 /* In units of the text: what the arena holds (columns, decoded cells, rejects) and the output. */
-#define ARENA_TIMES 8
+#define ARENA_TIMES 12
 #define OUTPUT_TIMES 4
 
 static size_t batch_size(const struct limits *limits)
