@@ -159,6 +159,18 @@ static bool at_separator(const struct parser *parser)
     return at_punctuation(parser, '|') || at_punctuation(parser, ';');
 }
 
+/* A verb, or behind a separator what was probably meant to be one. */
+static bool at_verb(const struct parser *parser, bool behind_separator)
+{
+    struct name_list list;
+    if (parser->token.kind != TOKEN_NAME)
+        return false;
+    if (name_is_verb(parser, parser->token.text))
+        return true;
+    list_verbs(parser, &list);
+    return behind_separator && string_nearest(parser->token.text, list.names, list.count);
+}
+
 /* Behind a mistake: to the next verb that begins a line or follows a separator, but for lines
  * inside a block. A verb at the very margin counts even there: the block was not closed. */
 static void recover(struct parser *parser)
@@ -169,7 +181,7 @@ static void recover(struct parser *parser)
         bool margin =
             parser->token.start == 0 || parser->lexer.text.data[parser->token.start - 1] == '\n';
         bool begins = depth == 0 ? parser->token.line_start || behind_separator : margin;
-        if (begins && parser->token.kind == TOKEN_NAME && name_is_verb(parser, parser->token.text))
+        if (begins && at_verb(parser, behind_separator))
             return;
         depth += at_punctuation(parser, '{');
         depth -= at_punctuation(parser, '}') && depth > 0;
