@@ -1,5 +1,5 @@
 /* Speed of the JSON formats: GB/s of cut and locate for each instruction set, over log lines of
- * about 290 bytes that it makes up. Build: see the rule of bench/micro in the Makefile. One thread.
+ * about 290 bytes that it makes up. `make micro` builds it. One thread.
  *     json [MEGABYTES] [ISA] */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,8 @@
 #include "core/fault.h"
 #include "formats/formats.h"
 #include "formats/isa.h"
-#include "tests/formats/batch_fixture.h"
+/* the build of a micro benchmark links libraries alone */
+#include "tests/formats/batch_fixture.c"
 
 extern const struct format_ops format_ndjson, format_json;
 
