@@ -244,6 +244,7 @@ static enum sink_result sink_collect(struct fixture *fixture, bool wait)
             return result;
         } else {
             (void)io_engine_wait(fixture->sink_engine, NANOSECONDS / 20);
+            wait = false; /* it may take more now, even with none to give back */
         }
     }
 }
