@@ -112,11 +112,13 @@ static void settle_account(struct run *run, struct batch *batch)
     struct plan *plan = run->plan;
     struct run_totals *totals = &run->totals;
     uint64_t refused = batch->reject_count - batch->progress->delivered_rejects;
+    bool first = batch->seq == 0 && batch->progress->reported == 0;
     uint32_t records = part_take_records(batch);
     batch->progress->taken_rejects = part_take_rejects(batch);
     if (run->fatal || atomic_load_explicit(&run->discard, memory_order_acquire))
         return; /* what is let go is not accounted for: the run has failed or was left */
-    if (batch->seq == 0 && batch->part == 0)
+    /* not where `head` left its first record out: then nobody says whether it is malformed */
+    if (first && records > 0 && run->sampled_count == 0)
         sample_names(run, batch);
     if (!batch->created)
         totals->read += records;
