@@ -15,6 +15,8 @@
 
 void diagnostics_open(struct diagnostics *diagnostics, const char *name, struct string text)
 {
+    if (text.length == 0)
+        text.data = ""; /* NULL may come along with nothing */
     *diagnostics = (struct diagnostics){.name = name, .text = text};
 }
 

@@ -27,7 +27,7 @@ struct diagnostics {
     struct diagnostic *items;
     size_t count;
     size_t capacity;
-    size_t errors; /* of severity ERROR, those that were not kept included */
+    size_t errors;     /* of severity ERROR, those that were not kept included */
     bool memory_short; /* diagnostics_memory was called: the program itself may be right */
 };
 

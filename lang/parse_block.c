@@ -15,7 +15,7 @@ static struct string name_text(const char *name)
 static struct option_value *values_at(struct parser *parser, size_t mark, size_t *count)
 {
     *count = (parser->scratch_used - mark) / sizeof(struct option_value);
-    return (struct option_value *)(void *)(parser->scratch + mark);
+    return *count ? (struct option_value *)(void *)(parser->scratch + mark) : NULL;
 }
 
 static bool value_given(struct parser *parser, size_t mark, const char *name)

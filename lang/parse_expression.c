@@ -107,7 +107,7 @@ static bool parse_sequence(struct parser *parser, enum sequence_kind kind, int c
                            struct sequence *sequence)
 {
     struct span open = parser->token.span;
-    char wanted[24];
+    const char *wanted = close == ')' ? "`,` or `)`" : close == ']' ? "`,` or `]`" : "`,` or `}`";
     size_t mark = parser->scratch_used;
     parser_advance_as(parser, kind == SEQUENCE_ARGUMENTS ? LAYOUT_TIGHT : LAYOUT_TIGHT_AFTER);
     while (!at_punctuation(parser, close)) {
@@ -121,12 +121,6 @@ static bool parse_sequence(struct parser *parser, enum sequence_kind kind, int c
                 break;
             if (parser->token.kind == TOKEN_END)
                 continue;
-            wanted[0] = 0;
-            strncat(wanted,
-                    close == ')'   ? "`,` or `)`"
-                    : close == ']' ? "`,` or `]`"
-                                   : "`,` or `}`",
-                    sizeof(wanted) - 1);
             return parser_expected(parser, wanted);
         }
         parser_advance_as(parser, LAYOUT_TIGHT_BEFORE);

@@ -140,11 +140,14 @@ static void macros(void)
 /* Chains and nests from short to absurd: no crash, and what CEL asks for is accepted. */
 static char *repeated(const char *head, const char *part, size_t count, const char *tail)
 {
-    char *text = malloc(strlen(head) + strlen(part) * count + strlen(tail) + 1);
-    char *at = stpcpy(text, head);
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+    fputs(head, out);
     for (size_t i = 0; i < count; i++)
-        at = stpcpy(at, part);
-    stpcpy(at, tail);
+        fputs(part, out);
+    fputs(tail, out);
+    fclose(out);
     return text;
 }
 
