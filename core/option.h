@@ -79,8 +79,10 @@ struct option_value {
     bool is_default;
     bool is_secret;     /* text came from secret(): never print it */
     bool is_percent;    /* AMOUNT */
-    struct string text; /* WORD NAME STRING TEMPLATE (raw text for template, see lang/template.h) */
-    int64_t integer;    /* INTEGER SIZE (bytes) DURATION (nanoseconds) AMOUNT; WORD: its index */
+    struct string text; /* WORD NAME STRING TEMPLATE (raw text for template, see template_parse);
+                           TYPES: the one word for all, item_count is 0 then */
+    int64_t integer;    /* INTEGER SIZE (bytes) DURATION (nanoseconds) AMOUNT; WORD: its index;
+                           TYPES: the index of the one word; STRING given as none: -1 */
     double real;        /* RATE PERCENT AMOUNT */
     const struct node *node;         /* EXPRESSION */
     struct path path;                /* PATH */

@@ -20,7 +20,7 @@ void program_memory_free(struct program_memory *memory);
 
 /* A template's text split into literals and expressions: items of OPTION_TEMPLATE values. */
 struct template_part {
-    struct string literal;   /* where node is NULL */
+    struct string literal; /* where node is NULL */
     const struct node *node;
 };
 /* Splits the text of `value`; parts live in the program's memory. Diagnostics point into the
