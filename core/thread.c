@@ -27,14 +27,24 @@ bool event_wait(struct event *event, unsigned seen, int64_t timeout)
     return event_sequence(event) != seen;
 }
 
-void event_signal(struct event *event)
+static void event_wake(struct event *event, int most)
 {
     atomic_fetch_add_explicit(&event->sequence, 1, memory_order_seq_cst);
     if (atomic_load_explicit(&event->waiters, memory_order_seq_cst) > 0) {
         int saved = errno;
-        (void)syscall(SYS_futex, &event->sequence, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+        (void)syscall(SYS_futex, &event->sequence, FUTEX_WAKE_PRIVATE, most, NULL, NULL, 0);
         errno = saved;
     }
+}
+
+void event_signal(struct event *event)
+{
+    event_wake(event, INT_MAX);
+}
+
+void event_signal_one(struct event *event)
+{
+    event_wake(event, 1);
 }
 
 static void *thread_main(void *argument)

@@ -27,6 +27,8 @@ static inline unsigned event_sequence(struct event *event)
 bool event_wait(struct event *event, unsigned seen, int64_t timeout);
 /* Wakes all waiters. Async-signal-safe. */
 void event_signal(struct event *event);
+/* Wakes one: enough where any of them will do and goes on until there is nothing left. */
+void event_signal_one(struct event *event);
 
 struct thread {
     pthread_t handle;

@@ -7,6 +7,9 @@
 /* No wait is for ever: a lost wake-up would be a bug, and this makes it a delay. */
 #define LONGEST_WAIT (1 * NANOSECONDS)
 
+/* What a small batch takes: feed, write, take back, and a look that finds nothing. */
+#define BORROWED_STEPS 8
+
 void actor_wake(struct actor *actor)
 {
     if (actor->run->simulated)
@@ -20,6 +23,32 @@ void actor_wake(struct actor *actor)
      * pushed before this. */
     if (atomic_fetch_add_explicit(&actor->sleeping, 0, memory_order_acq_rel))
         io_engine_wake(actor->engine);
+}
+
+static enum step_result actor_step(struct actor *actor)
+{
+    if (!actor->lends)
+        return actor->step(actor);
+    CHECK(pthread_mutex_lock(&actor->lock) == 0);
+    enum step_result result = actor->step(actor);
+    CHECK(pthread_mutex_unlock(&actor->lock) == 0);
+    return result;
+}
+
+void actor_borrow(struct actor *actor)
+{
+    if (!actor->lends || pthread_mutex_trylock(&actor->lock) != 0) {
+        actor_wake(actor);
+        return;
+    }
+    enum step_result result = STEP_MOVED;
+    for (int i = 0; i < BORROWED_STEPS && result == STEP_MOVED; i++)
+        result = actor->step(actor);
+    CHECK(pthread_mutex_unlock(&actor->lock) == 0);
+    /* Waiting for input, it has nothing to do until it is woken; otherwise its own thread waits for
+     * whatever it waits for. */
+    if (result != STEP_WAIT_INPUT)
+        actor_wake(actor);
 }
 
 static int64_t wait_limit(const struct actor *actor)
@@ -44,7 +73,7 @@ static enum step_result actor_park(struct actor *actor, unsigned seen)
         return STEP_MOVED;
     }
     atomic_exchange_explicit(&actor->sleeping, 1, memory_order_acq_rel);
-    result = actor->step(actor);
+    result = actor_step(actor);
     if (result == STEP_WAIT_INPUT || result == STEP_WAIT_OUTPUT) {
         io_engine_wait(actor->engine, wait_limit(actor));
         result = STEP_MOVED;
@@ -60,7 +89,7 @@ void actor_thread(void *argument)
     for (;;) {
         unsigned seen = actor->event ? event_sequence(actor->event) : 0;
         actor->wake = 0;
-        enum step_result result = actor->step(actor);
+        enum step_result result = actor_step(actor);
         if (result == STEP_MOVED)
             continue;
         int64_t idle = clock_monotonic();

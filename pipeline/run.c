@@ -17,6 +17,7 @@ static void actor_name(struct actor *actor, struct run *run, enum step_result (*
 {
     actor->run = run;
     actor->step = step;
+    CHECK(pthread_mutex_init(&actor->lock, NULL) == 0);
     snprintf(actor->name_store, sizeof(actor->name_store), "%s", name);
     actor->name = actor->name_store;
 }
@@ -32,6 +33,12 @@ static bool open_source(struct run *run, struct error *error)
         return false;
     if (plan->options.verbose && kind != IO_ENGINE_SIMULATED)
         log_line("I/O engine: %s", io_engine_name(actor->engine));
+    struct worker_actor *helper = &run->source.helper;
+    actor_name(&helper->actor, run, worker_step, "source");
+    helper->clock = (struct part_clock){.busy = run->busy, .slow = plan->settings.slow};
+    helper->evaluator = evaluator_open(error);
+    if (!helper->evaluator)
+        return false;
     for (uint32_t i = 0; i < plan->source_count; i++) {
         plan->sources[i].context.engine = actor->engine;
         plan->sources[i].context.jumbo_take = pool_jumbo_take;
@@ -92,6 +99,7 @@ static bool open_sink(struct run *run, struct sink_actor *sink, struct plan_sink
     if (!sink->actor.engine)
         return false;
     entry->context.engine = sink->actor.engine;
+    sink->actor.lends = step == sink_step && !(entry->sink->ops->traits & SINK_BLOCKING);
     sink->moved = clock_monotonic();
     return ordered_open(&sink->ordered, run->batch_count, error) &&
            ring_open(&sink->ring, run->batch_count, error);
@@ -289,8 +297,10 @@ static void close_actors(struct run *run)
 {
     struct actor *actors[RUN_MAX_ACTORS];
     uint32_t count = run_actors(run, actors);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         thread_join(&actors[i]->thread);
+        CHECK(pthread_mutex_destroy(&actors[i]->lock) == 0);
+    }
     /* what a source or sink still holds refers to its engine */
     for (uint32_t i = 0; i < run->plan->source_count; i++) {
         struct source *source = run->plan->sources[i].source;
@@ -298,6 +308,7 @@ static void close_actors(struct run *run)
             while (source->ops->reclaim(source))
                 ;
     }
+    evaluator_close(run->source.helper.evaluator);
     for (unsigned i = 0; run->workers && i < run->plan->settings.workers; i++)
         evaluator_close(run->workers[i].evaluator);
     for (uint32_t i = 0; run->serials && i + 1 < run->plan->segment_count; i++) {

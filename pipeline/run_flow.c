@@ -18,6 +18,13 @@ void workers_wake(struct run *run)
         event_signal(&run->worker_event);
 }
 
+/* One batch for whichever worker comes first. */
+static void worker_wake(struct run *run)
+{
+    if (!run->simulated)
+        event_signal_one(&run->worker_event);
+}
+
 void serials_wake(struct run *run)
 {
     for (uint32_t i = 0; i + 1 < run->plan->segment_count; i++)
@@ -79,8 +86,13 @@ static bool source_offer_all(struct source_actor *source, struct source *current
     if (atomic_load_explicit(&run->source_stop, memory_order_acquire))
         return false;
     for (;;) {
-        if (!source->spare)
+        if (!source->spare) {
+            /* said before the look: a batch returned after it wakes this thread */
+            atomic_store_explicit(&run->source_hungry, true, memory_order_seq_cst);
             source->spare = pool_take(run);
+            if (source->spare)
+                atomic_store_explicit(&run->source_hungry, false, memory_order_seq_cst);
+        }
         if (!source->spare || !current->ops->offer(current, source->spare))
             return progress;
         source->spare = NULL;
@@ -93,9 +105,14 @@ static void source_give(struct source_actor *source, struct batch *batch)
     struct run *run = source->actor.run;
     batch->seq = source->next_seq++;
     part_begin(run->plan, batch, source->current);
+    /* little text is what an idle input brings: no other thread is woken for it */
+    bool here = batch->text_length <= INLINE_TEXT && !run->simulated;
     CHECK(ring_push(&run->inlets[0], batch)); /* as large as the pool */
-    workers_wake(run);
     moved(run);
+    if (here)
+        (void)worker_step(&source->helper.actor); /* takes this batch or one that is as good */
+    else
+        worker_wake(run);
 }
 
 enum step_result source_step(struct actor *actor)
@@ -177,7 +194,7 @@ static void serial_forward(struct serial_actor *serial, struct batch *batch)
 {
     struct run *run = serial->actor.run;
     CHECK(ring_push(&run->inlets[serial->segment + 1], batch));
-    workers_wake(run);
+    worker_wake(run);
     moved(run);
 }
 

@@ -14,6 +14,9 @@
 #define RUN_MAX_ERRORS 16
 #define RUN_MAX_CAUSES 64
 #define RUN_MAX_SAMPLED 64
+/* A batch with no more text is taken all the way by the thread that has it: little text is what an
+ * idle input brings, and then waking threads would cost more than the work. */
+#define INLINE_TEXT (16 * 1024)
 
 enum step_result {
     STEP_MOVED,       /* did something: call again */
@@ -33,24 +36,29 @@ struct actor {
     atomic_int sleeping;       /* of actors with an engine: acq_rel, see actor_wake */
     int64_t wake;              /* own: monotonic time to step again at the latest, or 0 */
     bool done;                 /* own thread; the simulator's */
+    /* Sinks that do not block lend their steps: who brings a small batch steps them at once, under
+     * this lock, rather than wake a thread for it. */
+    bool lends;
+    pthread_mutex_t lock;      /* held while a lending actor is stepped */
     /* where its time went, nanoseconds; written by its thread, read by reports: relaxed */
     atomic_llong busy, wait_input, wait_output;
     atomic_int waiting;        /* enum step_result of its last idle step; relaxed */
-};
-
-struct source_actor {
-    struct actor actor;
-    uint32_t current;      /* index of the plan's source */
-    struct batch *spare;   /* taken from the pool, not yet offered */
-    uint64_t next_seq;
-    bool told;             /* the current source was told to stop */
-    bool ended;
 };
 
 struct worker_actor {
     struct actor actor;
     struct evaluator *evaluator;
     struct part_clock clock;
+};
+
+struct source_actor {
+    struct actor actor;
+    struct worker_actor helper; /* the source's thread as a worker, for small batches */
+    uint32_t current;      /* index of the plan's source */
+    struct batch *spare;   /* taken from the pool, not yet offered */
+    uint64_t next_seq;
+    bool told;             /* the current source was told to stop */
+    bool ended;
 };
 
 struct serial_actor {
@@ -97,6 +105,7 @@ struct run {
     pthread_mutex_t pool_lock; /* guards pool, jumbo_holder */
     struct batch *pool;        /* last in, first out: what is warm is used first */
     bool jumbo_taken;
+    atomic_bool source_hungry; /* the source found the pool empty: wake it; seq_cst */
 
     struct source_actor source;
     struct worker_actor *workers;
@@ -165,6 +174,9 @@ uint32_t run_actors(struct run *run, struct actor **actors);
 
 /* actor.c */
 void actor_wake(struct actor *actor);
+/* Steps a lending actor on the calling thread as long as something moves (a few times at most);
+ * wakes it where that cannot be, or is not all there is to do. */
+void actor_borrow(struct actor *actor);
 void actor_thread(void *actor);
 
 /* run_pool.c */

@@ -103,7 +103,8 @@ void pool_return(struct run *run, struct batch *batch)
     batch->next = run->pool;
     run->pool = batch;
     CHECK(pthread_mutex_unlock(&run->pool_lock) == 0);
-    actor_wake(&run->source.actor);
+    if (jumbo || atomic_load_explicit(&run->source_hungry, memory_order_seq_cst))
+        actor_wake(&run->source.actor);
     for (uint32_t i = 0; i + 1 < run->plan->segment_count; i++)
         if (run->plan->stages[run->plan->segments[i].serial].stage->ops->finish)
             actor_wake(&run->serials[i].actor);

@@ -20,7 +20,10 @@ static void inlet_put(struct sink_actor *sink, struct batch *batch)
         ordered_put(&sink->ordered, batch);
     else
         CHECK(ring_push(&sink->ring, batch));
-    actor_wake(&sink->actor);
+    if (batch->text_length <= INLINE_TEXT && !sink->actor.run->simulated)
+        actor_borrow(&sink->actor);
+    else
+        actor_wake(&sink->actor);
 }
 
 static struct sink_actor *next_refusing(struct run *run, uint32_t from)

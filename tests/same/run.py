@@ -33,8 +33,8 @@ VARIANTS = {
     'portable': ([], {'LEAT_ISA': 'portable'}, False),
     'avx2': ([], {'LEAT_ISA': 'avx2'}, False),
     'reads of 7 bytes': (['-j', '2'], {'LEAT_READ_SIZE': '7'}, False),
-    'batches of a record': (['-j', '7'], {'LEAT_BATCH_SIZE': '1'}, False),
-    'batches of 300 bytes': (['-j', '2', '--io', 'posix'], {'LEAT_BATCH_SIZE': '300'}, False),
+    'batches of a record': (['-j', '7'], {'LEAT_BATCH_TEXT': '1'}, False),
+    'batches of 300 bytes': (['-j', '2', '--io', 'posix'], {'LEAT_BATCH_TEXT': '300'}, False),
     'little memory': (['--memory', '16MiB'], {}, False),
 }
 SLOW = ('reads of', 'batches of')  # on a tenth of the data
