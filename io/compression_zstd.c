@@ -97,6 +97,11 @@ static enum codec_result zstd_decode(struct codec *base, struct decoder_input *i
     return CODEC_FAIL;
 }
 
+bool codec_zstd_between_frames(const struct codec *base)
+{
+    return !((const struct zstd_codec *)base)->frame_open;
+}
+
 static uint64_t zstd_frame(const struct codec *base)
 {
     return ((const struct zstd_codec *)base)->frame;

@@ -189,7 +189,9 @@ static bool decoder_prepare(struct decoder *decoder, enum compression compressio
     if (prefix.length > 0)
         memcpy(input->buffer, prefix.data, prefix.length);
     input->length = prefix.length;
-    const struct codec_ops *ops = compression == COMPRESSION_ZSTD ? &codec_zstd : &codec_gzip;
+    const struct codec_ops *ops = &codec_gzip;
+    if (compression == COMPRESSION_ZSTD) /* a stream's reader is not to wait for whole frames */
+        ops = limits->threads > 1 && !input->is_stream ? &codec_zstd_frames : &codec_zstd;
     decoder->codec = ops->open(limits, error);
     return decoder->codec != NULL;
 }

@@ -60,6 +60,9 @@ struct codec {
     const struct codec_ops *ops;
 };
 extern const struct codec_ops codec_zstd;
+extern const struct codec_ops codec_zstd_frames; /* files, with two threads or more */
 extern const struct codec_ops codec_gzip;
+/* Whether a codec_zstd stands behind a whole frame. */
+bool codec_zstd_between_frames(const struct codec *codec);
 
 #endif
