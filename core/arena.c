@@ -26,7 +26,8 @@ static void range_release(char *base, size_t from, size_t to)
 {
     from = (from + PAGE - 1) & ~(size_t)(PAGE - 1);
     if (to > from)
-        (void)madvise(base + from, to - from, MADV_DONTNEED); /* only a hint: nothing to do if not */
+        (void)madvise(base + from, to - from,
+                      MADV_DONTNEED); /* only a hint: nothing to do if not */
 }
 
 bool arena_open(struct arena *arena, size_t soft, size_t reserved, struct error *error)

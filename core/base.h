@@ -8,11 +8,11 @@
 #include <stdint.h>
 
 /* The caller must look at the result. */
-#define MUST_USE __attribute__((warn_unused_result))
+#define MUST_USE                         __attribute__((warn_unused_result))
 #define PRINTF_LIKE(format_index, first) __attribute__((format(printf, format_index, first)))
-#define LIKELY(condition)   __builtin_expect(!!(condition), 1)
-#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
-#define ARRAY_SIZE(array)   (sizeof(array) / sizeof((array)[0]))
+#define LIKELY(condition)                __builtin_expect(!!(condition), 1)
+#define UNLIKELY(condition)              __builtin_expect(!!(condition), 0)
+#define ARRAY_SIZE(array)                (sizeof(array) / sizeof((array)[0]))
 
 /* A bug, not bad data and not a failed operation: prints where and aborts. On in production. */
 _Noreturn void check_failed(const char *expression, const char *file, int line);

@@ -19,8 +19,8 @@ bool batch_reject(struct batch *batch, uint32_t record, uint16_t stage, enum err
         length = (int)size_min((size_t)length, sizeof(text) - 1);
     }
     struct reject *reject = arena_take(&batch->arena, sizeof(*reject));
-    char *copy = reject ? arena_copy_text(&batch->arena, (struct string){text, (size_t)length})
-                        : NULL;
+    char *copy =
+        reject ? arena_copy_text(&batch->arena, (struct string){text, (size_t)length}) : NULL;
     if (!copy)
         return false;
     *reject = (struct reject){

@@ -19,8 +19,8 @@
 /* Readable bytes behind text + text_length (content unspecified): locators load whole vectors. */
 #define BATCH_PADDING 128
 /* Bytes in front of the text of a fresh batch, for the torn tail of the one before. */
-#define BATCH_HEADROOM (64 * 1024)
-#define BATCH_MAX_SINKS 8
+#define BATCH_HEADROOM    (64 * 1024)
+#define BATCH_MAX_SINKS   8
 #define BATCH_MAX_RECORDS 16384 /* in one part */
 
 /* One record, relative to batch.text: without its terminator (LF, CRLF). */
@@ -37,10 +37,10 @@ struct member {
 };
 
 struct column {
-    struct value *cells;    /* one for each record of the part, by record index; raw where located */
-    struct value *decoded;  /* resolved copies, made when first asked for, or NULL;
-                               meaningful only for rows whose kind there is not ABSENT-unset: see
-                               eval (lang/eval.c), its only user */
+    struct value *cells;   /* one for each record of the part, by record index; raw where located */
+    struct value *decoded; /* resolved copies, made when first asked for, or NULL;
+                              meaningful only for rows whose kind there is not ABSENT-unset: see
+                              eval (lang/eval.c), its only user */
 };
 
 /* One rejected record (or a malformed one). Arena memory, in the order found. */
@@ -66,10 +66,10 @@ struct field_names {
 
 /* Where a batch's text begins in its input. */
 struct origin {
-    uint32_t input;   /* index in the run's list of inputs */
-    uint64_t offset;  /* of text[0] in the (decompressed) content */
-    uint64_t line;    /* of text[0], from 1 */
-    uint64_t record;  /* number of the first record in its input, from 0 */
+    uint32_t input;  /* index in the run's list of inputs */
+    uint64_t offset; /* of text[0] in the (decompressed) content */
+    uint64_t line;   /* of text[0], from 1 */
+    uint64_t record; /* number of the first record in its input, from 0 */
 };
 
 struct stage_count {
@@ -83,9 +83,9 @@ struct stage_count {
 };
 
 struct batch_output {
-    struct buffer buffer;  /* encoded records for the sink */
-    uint64_t records;      /* how many */
-    bool borrowed;         /* the output is text[part_start..part_end) itself, buffer unused */
+    struct buffer buffer; /* encoded records for the sink */
+    uint64_t records;     /* how many */
+    bool borrowed;        /* the output is text[part_start..part_end) itself, buffer unused */
 };
 
 struct batch {
@@ -94,18 +94,18 @@ struct batch {
     size_t text_capacity; /* bytes that may be used behind memory + headroom, now */
     size_t text_soft;     /* … by ordinary batches */
     size_t text_reserved; /* … by the holder of the jumbo permit; BATCH_PADDING more are readable */
-    char *text; /* first byte; at memory + BATCH_HEADROOM or before it */
+    char *text;           /* first byte; at memory + BATCH_HEADROOM or before it */
     uint32_t text_length;
     uint64_t seq;
     struct origin origin;
-    uint64_t content_end;     /* position behind the text in its content: what a commit records */
-    uint64_t line_end;        /* line ends before content_end (origin.line - 1 counts the same) */
-    uint64_t bytes_read;      /* from the operating system, for this batch */
-    uint64_t format_state;    /* the format's state at text[0] (formats that cut with state) */
+    uint64_t content_end;  /* position behind the text in its content: what a commit records */
+    uint64_t line_end;     /* line ends before content_end (origin.line - 1 counts the same) */
+    uint64_t bytes_read;   /* from the operating system, for this batch */
+    uint64_t format_state; /* the format's state at text[0] (formats that cut with state) */
     const struct field_names *names; /* CSV: of this input; else NULL */
-    const char *input_name;   /* for messages; lives as long as the run */
-    bool starts_input;        /* first batch of its input */
-    bool ends_input;          /* last batch of its input */
+    const char *input_name;          /* for messages; lives as long as the run */
+    bool starts_input;               /* first batch of its input */
+    bool ends_input;                 /* last batch of its input */
     /* One record longer than record_limit and nothing else: the text is its first bytes (at most
      * 4 KiB), not a record to locate; the runtime rejects it (STAGE_SOURCE, TOO_LONG). */
     bool overlong;
@@ -114,9 +114,9 @@ struct batch {
     /* part being processed */
     uint32_t part;
     bool last_part;
-    uint32_t part_start; /* offset in text */
-    uint32_t part_end;   /* set by locate: behind the last record it took (and its terminator) */
-    uint64_t part_line;  /* line of part_start */
+    uint32_t part_start;  /* offset in text */
+    uint32_t part_end;    /* set by locate: behind the last record it took (and its terminator) */
+    uint64_t part_line;   /* line of part_start */
     uint64_t part_record; /* number of records[0] in its input */
     /* set by locate, for the part */
     struct batch_record *records;
@@ -124,15 +124,15 @@ struct batch {
     uint64_t line_count; /* lines of the part */
     bool clean;          /* the part's text could be written as it is: every record well formed, LF
                             after each, nothing between them, no BOM */
-    struct member *members;  /* projection.members: all top-level members, record after record */
-    uint32_t *member_first;  /* record i has members member_first[i] .. member_first[i + 1] - 1 */
-    struct column *columns;  /* plan's column count; cells NULL until made */
+    struct member *members; /* projection.members: all top-level members, record after record */
+    uint32_t *member_first; /* record i has members member_first[i] .. member_first[i + 1] - 1 */
+    struct column *columns; /* plan's column count; cells NULL until made */
     uint32_t column_count;
-    uint64_t seen[4];        /* bit i: some record of the part had base column i (i < 256) */
+    uint64_t seen[4]; /* bit i: some record of the part had base column i (i < 256) */
     /* set by stages */
-    uint32_t *rows;      /* selection vector: indexes of live records, ascending */
+    uint32_t *rows; /* selection vector: indexes of live records, ascending */
     uint32_t row_count;
-    uint32_t *rest;      /* rows that a serial stage holds back, or NULL; arena memory */
+    uint32_t *rest; /* rows that a serial stage holds back, or NULL; arena memory */
     uint32_t rest_count;
     struct reject *rejects; /* first, in order of being found */
     struct reject **rejects_tail;
@@ -142,18 +142,19 @@ struct batch {
     struct arena arena;
     struct batch_output outputs[BATCH_MAX_SINKS];
     /* runtime */
-    uint32_t sinks_left;  /* sinks that still hold it; atomic, acq_rel on decrement */
-    uint32_t segment;     /* next chain segment to run */
-    bool created;         /* made by a stage at its end: no text */
-    bool fatal;           /* its first reject ends the run: rows behind it were cut off */
+    uint32_t sinks_left; /* sinks that still hold it; atomic, acq_rel on decrement */
+    uint32_t segment;    /* next chain segment to run */
+    bool created;        /* made by a stage at its end: no text */
+    bool fatal;          /* its first reject ends the run: rows behind it were cut off */
     struct batch_progress *progress; /* pipeline/part.h: what is left to do of the batch */
-    struct batch *next;   /* pool and lists of the owner */
+    struct batch *next;              /* pool and lists of the owner */
 };
 
 /* Records a reject for `record`; the caller takes the row out of the selection. `text` is copied
  * (cut at 400 bytes). False: arena full, nothing recorded. */
-MUST_USE bool batch_reject(struct batch *batch, uint32_t record, uint16_t stage, enum error_code code,
-                           uint32_t column, const char *format, ...) PRINTF_LIKE(6, 7);
+MUST_USE bool batch_reject(struct batch *batch, uint32_t record, uint16_t stage,
+                           enum error_code code, uint32_t column, const char *format, ...)
+    PRINTF_LIKE(6, 7);
 /* The text of a record. */
 static inline struct string batch_record_text(const struct batch *batch, uint32_t record)
 {

@@ -6,8 +6,8 @@
 
 #define NANOSECONDS 1000000000LL
 
-int64_t clock_monotonic(void); /* nanoseconds */
-int64_t clock_wall(void);      /* nanoseconds since 1970 */
+int64_t clock_monotonic(void);  /* nanoseconds */
+int64_t clock_wall(void);       /* nanoseconds since 1970 */
 int64_t clock_thread_cpu(void); /* nanoseconds of CPU of the calling thread */
 /* The simulator: from now on, clocks read *nanoseconds (NULL: the real clocks again). */
 void clock_simulate(const int64_t *nanoseconds);

@@ -43,8 +43,8 @@ static bool errno_parse(const char *text, int *number)
 
 static void counts_print(void)
 {
-    fprintf(stderr, "fault points: io %llu alloc %llu\n",
-            (unsigned long long)fault_io_count(), (unsigned long long)fault_alloc_count());
+    fprintf(stderr, "fault points: io %llu alloc %llu\n", (unsigned long long)fault_io_count(),
+            (unsigned long long)fault_alloc_count());
 }
 
 static bool refuse(const char *text)

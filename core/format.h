@@ -1,6 +1,6 @@
 /* The contract of formats: cut text into batches, locate records and fields, encode records.
- * A format is one folder entry in formats/ and one line in formats/formats.def. A `struct format` is
- * a dialect (options applied): const after open, so any number of threads may use it at once. */
+ * A format is one folder entry in formats/ and one line in formats/formats.def. A `struct format`
+ * is a dialect (options applied): const after open, so any number of threads may use it at once. */
 #ifndef LEAT_CORE_FORMAT_H
 #define LEAT_CORE_FORMAT_H
 
@@ -13,11 +13,11 @@ struct format; /* each format defines its own, beginning with `const struct form
 /* Carried by a source from buffer to buffer of one input; all zero at its start (line 1 is added by
  * the source). The format alone reads `state`. */
 struct cut_state {
-    uint64_t state;    /* quotes, depth …, at the scan position */
+    uint64_t state;          /* quotes, depth …, at the scan position */
     uint64_t boundary_state; /* … at the last boundary found: the next batch's format_state */
-    uint64_t lines;    /* line ends before the last boundary found */
-    uint64_t lines_scanned; /* line ends before the scan position */
-    uint64_t extra[4]; /* the format's own */
+    uint64_t lines;          /* line ends before the last boundary found */
+    uint64_t lines_scanned;  /* line ends before the scan position */
+    uint64_t extra[4];       /* the format's own */
 };
 
 enum head_result { HEAD_DONE, HEAD_MORE, HEAD_FAIL };
@@ -27,7 +27,7 @@ enum locate_result {
 };
 enum encode_result {
     ENCODE_OK,
-    ENCODE_FULL, /* the buffer's limit was reached: rows [0, *done) were written */
+    ENCODE_FULL,  /* the buffer's limit was reached: rows [0, *done) were written */
     ENCODE_SPLIT, /* the arena was full: as FULL */
 };
 
@@ -73,10 +73,11 @@ struct format_ops {
     uint32_t first_skip;
     /* The format needs a closed shape (CSV): the runtime fixes the columns first. */
     bool needs_columns;
-    /* Appends rows [first, row_count) of batch.rows in shape `shape`; a record that cannot be written
-     * is rejected with STAGE_SINK (and skipped, not an error). `same` tells that the text was read
-     * with this very dialect, so clean records may be copied. On FULL/SPLIT the row at *done was
-     * not written, and what was is whole records. Pure but for batch.arena and rejects. */
+    /* Appends rows [first, row_count) of batch.rows in shape `shape`; a record that cannot be
+     * written is rejected with STAGE_SINK (and skipped, not an error). `same` tells that the text
+     * was read with this very dialect, so clean records may be copied. On FULL/SPLIT the row at
+     * *done was not written, and what was is whole records. Pure but for batch.arena and rejects.
+     */
     enum encode_result (*encode)(const struct format *format, const struct shape *shape,
                                  struct batch *batch, bool same, uint32_t first, uint32_t *done,
                                  struct buffer *buffer);

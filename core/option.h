@@ -1,7 +1,7 @@
-/* Option tables. Each stage, source, sink and format has one table of `struct option_spec`; it gives
- * parsing, defaults, checking, help, the reference page, completion and the fingerprint. Tables are
- * static and const. Parsed options live in the program's arena and as long as the program.
- * Read by the threads that open things; immutable after parsing. */
+/* Option tables. Each stage, source, sink and format has one table of `struct option_spec`; it
+ * gives parsing, defaults, checking, help, the reference page, completion and the fingerprint.
+ * Tables are static and const. Parsed options live in the program's arena and as long as the
+ * program. Read by the threads that open things; immutable after parsing. */
 #ifndef LEAT_CORE_OPTION_H
 #define LEAT_CORE_OPTION_H
 
@@ -75,7 +75,7 @@ struct option_item {
 
 struct option_value {
     const struct option_spec *spec;
-    struct span span;   /* where it was written; {0, 0} for a default */
+    struct span span; /* where it was written; {0, 0} for a default */
     bool is_default;
     bool is_secret;     /* text came from secret(): never print it */
     bool is_percent;    /* AMOUNT */
@@ -111,7 +111,7 @@ struct noun {
     const char *doc;     /* one sentence */
     const char *example; /* a line or block that `leat check` accepts, or NULL */
     const struct option_spec *options;
-    bool takes_format;   /* its block may also hold the options of formats and compressions */
+    bool takes_format; /* its block may also hold the options of formats and compressions */
 };
 
 /* The tables that the parser knows; filled by pipeline/registry.c from the .def files. */

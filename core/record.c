@@ -108,8 +108,8 @@ struct value record_value(const struct batch *batch, uint32_t record, const stru
     uint32_t count = record_fields(batch, record, shape, fields);
     for (uint32_t i = 0; i < count; i++) {
         /* the quotes stand around the escaped name in every text that it can come from */
-        struct value key = value_resolve(
-            value_raw(fields[i].name - 1, fields[i].name_length + 2), arena);
+        struct value key =
+            value_resolve(value_raw(fields[i].name - 1, fields[i].name_length + 2), arena);
         if (key.kind == VALUE_ERROR)
             return key;
         entries[i] = (struct map_entry){key, fields[i].value};

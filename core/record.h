@@ -1,5 +1,5 @@
-/* A record taken apart into its fields as they stand after the edits of a shape: for stages that need
- * them all (the value `record`, fixing the columns of a CSV file, `leat try`). Encoders of hot
+/* A record taken apart into its fields as they stand after the edits of a shape: for stages that
+ * need them all (the value `record`, fixing the columns of a CSV file, `leat try`). Encoders of hot
  * formats walk on their own. Pure functions; any thread. */
 #ifndef LEAT_CORE_RECORD_H
 #define LEAT_CORE_RECORD_H
@@ -7,9 +7,9 @@
 #include "core/batch.h"
 
 struct record_field {
-    const char *name;     /* JSON-escaped, without quotes */
+    const char *name; /* JSON-escaped, without quotes */
     uint32_t name_length;
-    struct value value;   /* never ABSENT; perhaps raw */
+    struct value value; /* never ABSENT; perhaps raw */
 };
 
 /* How many fields record_fields may give for this record. */

@@ -34,31 +34,31 @@ struct commit_record {
     struct position position; /* end of the longest prefix of settled batches */
     uint64_t seq;             /* all seqs below are settled */
     struct stage_count totals;
-    bool final;               /* the input is finished */
+    bool final; /* the input is finished */
 };
 
 struct sink_limits {
-    unsigned encoders;     /* threads that may compress */
-    size_t memory;         /* bytes the sink may use for itself */
-    unsigned open_files;   /* partitions held open at once */
-    int64_t timeout;       /* nanoseconds without progress while there is something to write */
+    unsigned encoders;   /* threads that may compress */
+    size_t memory;       /* bytes the sink may use for itself */
+    unsigned open_files; /* partitions held open at once */
+    int64_t timeout;     /* nanoseconds without progress while there is something to write */
 };
 
 struct sink_context {
     const struct options *options;
-    struct scope *scope;             /* at the end of the flow: templates, columns */
-    const struct shape *shape;       /* what is written; its fields are set before the first encode */
-    const char *file;                /* -o, or NULL */
+    struct scope *scope;       /* at the end of the flow: templates, columns */
+    const struct shape *shape; /* what is written; its fields are set before the first encode */
+    const char *file;          /* -o, or NULL */
     const struct format_table *formats;
-    const char *format_name;         /* --to, or NULL */
+    const char *format_name; /* --to, or NULL */
     /* A sink whose path is a template (file_sink_is_template): the hidden column that holds each
      * record's final path as a VALUE_STRING, already made safe; set before the first encode.
      * COLUMN_NONE otherwise. */
     uint32_t path_column;
     const struct format *source_format; /* of the first source: what stdout defaults to; or NULL */
     struct sink_limits limits;
-    struct io_engine *engine;        /* set before start; the context outlives the sink */
-    uint32_t output;                 /* index in batch.outputs */
+    struct io_engine *engine; /* set before start; the context outlives the sink */
+    uint32_t output;          /* index in batch.outputs */
     struct diagnostics *diagnostics;
 };
 

@@ -1,6 +1,6 @@
 /* The contract of sources. All calls but open come from the source's own thread (in the simulator:
- * from its step). None blocks: a source that waits returns SOURCE_WAIT, and the thread then waits in
- * io_engine_wait, which any completion or a wake ends. */
+ * from its step). None blocks: a source that waits returns SOURCE_WAIT, and the thread then waits
+ * in io_engine_wait, which any completion or a wake ends. */
 #ifndef LEAT_CORE_SOURCE_H
 #define LEAT_CORE_SOURCE_H
 
@@ -19,9 +19,9 @@ enum source_result {
 
 /* One input of the run (a file of a glob, stdin, a query), for positions, messages and progress. */
 struct input {
-    const char *name;      /* as shown: path, "stdin" */
-    uint64_t size;         /* bytes on disk, 0 if unknown */
-    uint64_t device;       /* identity, 0 if none */
+    const char *name; /* as shown: path, "stdin" */
+    uint64_t size;    /* bytes on disk, 0 if unknown */
+    uint64_t device;  /* identity, 0 if none */
     uint64_t inode;
     struct field_names *names; /* header of this input once known, else NULL */
 };
@@ -36,12 +36,12 @@ struct position {
 };
 
 struct source_limits {
-    size_t batch_text;   /* ordinary bytes of text in a batch */
-    size_t record_limit; /* a longer record is rejected while its bytes stream past */
-    unsigned decoders;   /* threads that may decompress */
+    size_t batch_text;     /* ordinary bytes of text in a batch */
+    size_t record_limit;   /* a longer record is rejected while its bytes stream past */
+    unsigned decoders;     /* threads that may decompress */
     size_t decoder_memory; /* bytes each may use */
-    int64_t timeout;     /* nanoseconds without data until SOURCE_FAIL(TIMEOUT); 0: none */
-    bool head;           /* the plan ends early (head): do not read further ahead than needed */
+    int64_t timeout;       /* nanoseconds without data until SOURCE_FAIL(TIMEOUT); 0: none */
+    bool head;             /* the plan ends early (head): do not read further ahead than needed */
 };
 
 struct source_context {
@@ -50,7 +50,7 @@ struct source_context {
     const struct format_table *formats;
     const char *const *files; /* names from the command line for a left out `from`, or NULL */
     size_t file_count;
-    const char *format_name;  /* --from, or NULL */
+    const char *format_name; /* --from, or NULL */
     struct source_limits limits;
     struct io_engine *engine; /* of the source's thread; set before the first offer;
                                the context outlives the source */
@@ -67,7 +67,8 @@ struct source_ops {
     /* Finds the inputs (globs), opens the first, reads a header where the format has one; on the
      * main thread, may block briefly on files. */
     bool (*open)(struct source_context *context, struct source **source, struct error *error);
-    /* Before the first offer: go on from `position` (issue "exactly once"; NULL where it cannot). */
+    /* Before the first offer: go on from `position` (issue "exactly once"; NULL where it cannot).
+     */
     bool (*seek)(struct source *source, const struct position *position, struct error *error);
     /* Gives a free batch to fill; it belongs to the source until take or close. False: enough. */
     bool (*offer)(struct source *source, struct batch *batch);

@@ -1,8 +1,8 @@
 /* The contract of stages. A stage is one file in stages/ and one line in stages/stages.def.
- * `open` runs once, before the run, on the main thread: it compiles expressions and says through the
- * scope (lang/scope.h) what it does to the record's shape. During the run a stage is const; parallel
- * stages are called by many workers at once, serial ones by one thread in input order. Stages
- * borrow the batch: they keep no pointer into it past their return. */
+ * `open` runs once, before the run, on the main thread: it compiles expressions and says through
+ * the scope (lang/scope.h) what it does to the record's shape. During the run a stage is const;
+ * parallel stages are called by many workers at once, serial ones by one thread in input order.
+ * Stages borrow the batch: they keep no pointer into it past their return. */
 #ifndef LEAT_CORE_STAGE_H
 #define LEAT_CORE_STAGE_H
 
@@ -39,9 +39,9 @@ struct stage_context {
     struct scope *scope;
     struct diagnostics *diagnostics; /* errors are added here; open returns false after any */
     const struct options *options;
-    uint16_t index;   /* of the stage in the plan */
-    uint64_t seed;    /* of the run (sample) */
-    size_t memory;    /* bytes that a stage with state may keep: a line of the memory plan */
+    uint16_t index; /* of the stage in the plan */
+    uint64_t seed;  /* of the run (sample) */
+    size_t memory;  /* bytes that a stage with state may keep: a line of the memory plan */
     struct shared_limits *shared; /* named rate limits, see stages/limit.c; plan's, zero at start */
 };
 

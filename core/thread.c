@@ -19,8 +19,8 @@ bool event_wait(struct event *event, unsigned seen, int64_t timeout)
     struct timespec limit = {.tv_sec = timeout / NANOSECONDS, .tv_nsec = timeout % NANOSECONDS};
     atomic_fetch_add_explicit(&event->waiters, 1, memory_order_seq_cst);
     if (event_sequence(event) == seen) {
-        long result = syscall(SYS_futex, &event->sequence, FUTEX_WAIT_PRIVATE, seen, &limit, NULL,
-                              0);
+        long result =
+            syscall(SYS_futex, &event->sequence, FUTEX_WAIT_PRIVATE, seen, &limit, NULL, 0);
         CHECK(result == 0 || errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT);
     }
     atomic_fetch_sub_explicit(&event->waiters, 1, memory_order_seq_cst);

@@ -5,7 +5,8 @@
  * RAW is a value that nobody has looked into yet: the text of one valid JSON value, without white
  * space around it (there may be some inside). It is how a value that no stage changed is written
  * with the bytes it came with: moving, listing, coalescing raw values never decodes them.
- * value_resolve (core/raw.h) decodes one level; children of a resolved list or map are raw again. */
+ * value_resolve (core/raw.h) decodes one level; children of a resolved list or map are raw again.
+ */
 #ifndef LEAT_CORE_VALUE_H
 #define LEAT_CORE_VALUE_H
 
@@ -27,8 +28,8 @@ enum value_kind {
     VALUE_DURATION,  /* nanoseconds in `integer` */
     VALUE_TYPE,      /* a type: its name in text/length */
     VALUE_OPTIONAL,  /* length 0: none; 1: items[0] is the content */
-    VALUE_ERROR,     /* `code` is an enum error_code; text/length an optional detail (may be NULL) */
-    VALUE_RAW,       /* text/length: JSON text */
+    VALUE_ERROR, /* `code` is an enum error_code; text/length an optional detail (may be NULL) */
+    VALUE_RAW,   /* text/length: JSON text */
     VALUE_KIND_COUNT
 };
 

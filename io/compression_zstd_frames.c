@@ -273,18 +273,31 @@ static enum codec_result gather(struct frames_codec *codec, struct decoder_input
     }
 }
 
-/* Hands out what the oldest job made; decompresses it here if nobody has begun. */
+/* Until the oldest job is done, decompresses whatever nobody has begun; with nothing of that kind,
+ * waits for the helpers. False: not done yet. */
+static bool job_ready(struct frames_codec *codec, struct job *oldest)
+{
+    unsigned seen = event_sequence(&codec->done);
+    if (atomic_load_explicit(&oldest->state, memory_order_acquire) == JOB_DONE)
+        return true;
+    for (uint64_t i = codec->first; i < codec->next; i++) {
+        struct job *job = &codec->jobs[i % codec->job_count];
+        if (job_claim(job)) {
+            job_run(codec, job, codec->context);
+            return false;
+        }
+    }
+    event_wait(&codec->done, seen, HELPER_WAIT);
+    return false;
+}
+
+/* Hands out what the oldest job made. */
 static enum codec_result job_take(struct frames_codec *codec, const struct decoder_input *input,
                                   char *buffer, size_t length, size_t *filled, struct error *error)
 {
     struct job *job = &codec->jobs[codec->first % codec->job_count];
-    unsigned seen = event_sequence(&codec->done);
-    if (job_claim(job))
-        job_run(codec, job, codec->context);
-    if (atomic_load_explicit(&job->state, memory_order_acquire) != JOB_DONE) {
-        event_wait(&codec->done, seen, HELPER_WAIT);
+    if (!job_ready(codec, job))
         return CODEC_OK;
-    }
     codec->frame = job->offset;
     size_t part = size_min(length - *filled, job->made - job->taken);
     memcpy(buffer + *filled, job->out + job->taken, part);

@@ -42,8 +42,15 @@ enum operator_kind {
     OPERATOR_IN,
 };
 
-enum macro_kind { MACRO_ALL, MACRO_EXISTS, MACRO_EXISTS_ONE, MACRO_MAP, MACRO_FILTER,
-                  MACRO_TRANSFORM_LIST, MACRO_TRANSFORM_MAP };
+enum macro_kind {
+    MACRO_ALL,
+    MACRO_EXISTS,
+    MACRO_EXISTS_ONE,
+    MACRO_MAP,
+    MACRO_FILTER,
+    MACRO_TRANSFORM_LIST,
+    MACRO_TRANSFORM_MAP
+};
 
 struct node {
     enum node_kind kind;
@@ -67,19 +74,24 @@ struct node {
     uint32_t item_count;
 };
 
-enum statement_kind { STATEMENT_FROM, STATEMENT_STAGE, STATEMENT_INTO, STATEMENT_REJECT,
-                      STATEMENT_FAIL };
+enum statement_kind {
+    STATEMENT_FROM,
+    STATEMENT_STAGE,
+    STATEMENT_INTO,
+    STATEMENT_REJECT,
+    STATEMENT_FAIL
+};
 
 struct statement {
     enum statement_kind kind;
-    struct span span;           /* all of it */
-    struct span verb_span;      /* its first word */
-    const struct noun *noun;    /* the verb's, or the source's or sink's table */
+    struct span span;        /* all of it */
+    struct span verb_span;   /* its first word */
+    const struct noun *noun; /* the verb's, or the source's or sink's table */
     struct options options;
 };
 
 struct program {
-    const char *name;        /* file name for messages */
+    const char *name; /* file name for messages */
     struct string text;
     struct string pipeline;  /* NAME, or empty */
     struct options settings; /* of the pipeline block (defaults where there is none) */

@@ -59,8 +59,8 @@ struct evaluation {
     struct evaluator *evaluator;
 };
 
-/* The value for one row. Errors are values (VALUE_ERROR); ERROR_ARENA_FULL asks for a split. What was
- * only moved is RAW still: value_resolve it before looking into it. */
+/* The value for one row. Errors are values (VALUE_ERROR); ERROR_ARENA_FULL asks for a split. What
+ * was only moved is RAW still: value_resolve it before looking into it. */
 struct value expression_row(const struct expression *expression, struct evaluation *evaluation,
                             uint32_t row);
 /* results[rows[i]] for all i < row_count. False: the arena was full, results are undefined.

@@ -32,8 +32,8 @@ static bool errors_reject(struct batch *batch, const struct value *cells, uint16
     return true;
 }
 
-static bool move_evaluate(const struct move *move, struct evaluator *evaluator,
-                          struct batch *batch, struct value *cells)
+static bool move_evaluate(const struct move *move, struct evaluator *evaluator, struct batch *batch,
+                          struct value *cells)
 {
     struct evaluation evaluation = {
         .columns = batch->columns,
@@ -123,7 +123,8 @@ static struct value map_set(struct value base, const struct string *names, uint3
     return map_make(entries, map_remove(entries, entry_count, names[0], at));
 }
 
-/* Removes (rename NULL) or renames the member at the end of the path; what is no map stays as it is. */
+/* Removes (rename NULL) or renames the member at the end of the path; what is no map stays as it
+ * is. */
 static struct value map_change(struct value base, const struct string *names, uint32_t count,
                                const struct string *rename, struct arena *arena)
 {
@@ -227,8 +228,7 @@ static bool move_apply(const struct move *move, struct evaluator *evaluator, str
     if (!cells)
         return false;
     if (move->kind == MOVE_EVALUATE)
-        return move_evaluate(move, evaluator, batch, cells) &&
-               errors_reject(batch, cells, stage);
+        return move_evaluate(move, evaluator, batch, cells) && errors_reject(batch, cells, stage);
     const struct value absent = {.kind = VALUE_ABSENT};
     const struct value *from = cells_of(batch, move->from), *other = cells_of(batch, move->other);
     bool errors = false;
@@ -244,8 +244,8 @@ static bool move_apply(const struct move *move, struct evaluator *evaluator, str
             return false;
     }
     /* reading a member may fail where nobody looks at it: only what is written rejects */
-    bool quiet = move->kind == MOVE_MEMBER || move->kind == MOVE_EITHER ||
-                 move->kind == MOVE_ONLY_IF_ABSENT;
+    bool quiet =
+        move->kind == MOVE_MEMBER || move->kind == MOVE_EITHER || move->kind == MOVE_ONLY_IF_ABSENT;
     return !errors || quiet || errors_reject(batch, cells, stage);
 }
 

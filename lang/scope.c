@@ -265,8 +265,7 @@ const struct resolver *scope_resolver(struct scope *scope)
 
 const struct expression *scope_compile(struct scope *scope, const struct node *node)
 {
-    struct expression *expression =
-        expression_compile(node, &scope->resolver, scope->diagnostics);
+    struct expression *expression = expression_compile(node, &scope->resolver, scope->diagnostics);
     struct owned *owned = expression ? scope_take(scope, sizeof(*owned)) : NULL;
     if (!owned) {
         expression_free(expression);

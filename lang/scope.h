@@ -1,8 +1,9 @@
-/* Names to columns along the flow, and the shape of the record at each point. The plan has one scope;
- * stages are opened in the order of the text and each changes it. A column is written once (static
- * single assignment), so a name that is set again gets a new column and nobody copies to be safe.
- * Top-level fields are untouched base fields, fields with a column of their own, or gone. Main
- * thread only, before the run; what it makes lives as long as it and is const during the run. */
+/* Names to columns along the flow, and the shape of the record at each point. The plan has one
+ * scope; stages are opened in the order of the text and each changes it. A column is written once
+ * (static single assignment), so a name that is set again gets a new column and nobody copies to be
+ * safe. Top-level fields are untouched base fields, fields with a column of their own, or gone.
+ * Main thread only, before the run; what it makes lives as long as it and is const during the run.
+ */
 #ifndef LEAT_LANG_SCOPE_H
 #define LEAT_LANG_SCOPE_H
 
@@ -22,10 +23,10 @@ enum move_kind {
     MOVE_SET,            /* column = map `from` (NONE: empty) with path `names` set to `other`;
                             absent or null links become maps, anything else rejects */
     MOVE_REMOVE,         /* column = map `from` without path `names` */
-    MOVE_RENAME,         /* column = map `from`, member `names` (a path) renamed to `name` in place */
-    MOVE_MEMBER,         /* column = what path `names` reads in map `from`, or ABSENT */
-    MOVE_RECORD,         /* column = the whole record in `shape`, as a map (or its raw text) */
-    MOVE_CHECK_MAP,      /* rejects records that are no JSON object */
+    MOVE_RENAME,    /* column = map `from`, member `names` (a path) renamed to `name` in place */
+    MOVE_MEMBER,    /* column = what path `names` reads in map `from`, or ABSENT */
+    MOVE_RECORD,    /* column = the whole record in `shape`, as a map (or its raw text) */
+    MOVE_CHECK_MAP, /* rejects records that are no JSON object */
 };
 struct move {
     enum move_kind kind;
@@ -84,7 +85,8 @@ const struct shape *scope_shape(struct scope *scope);
 struct string scope_json_name(struct scope *scope, struct string name);
 uint32_t scope_column_count(const struct scope *scope);
 const struct projection *scope_projection(struct scope *scope);
-/* Name of a base column that something reads, for fields_never_seen: "a.b.c"; NULL: nothing does. */
+/* Name of a base column that something reads, for fields_never_seen: "a.b.c"; NULL: nothing does.
+ */
 const char *scope_column_name(const struct scope *scope, uint32_t column);
 /* All members of the records are wanted (an open shape has to be taken apart). */
 void scope_want_members(struct scope *scope);

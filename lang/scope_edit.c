@@ -232,8 +232,7 @@ bool scope_drop(struct scope *scope, const struct option_item *items, uint32_t c
             continue;
         }
         if (path->count > 1) {
-            struct move *move =
-                path_move(scope, MOVE_REMOVE, path, whole_column(scope, name));
+            struct move *move = path_move(scope, MOVE_REMOVE, path, whole_column(scope, name));
             if (!move || !field_bind(scope, name, move->column))
                 return false;
             continue;
@@ -247,7 +246,8 @@ bool scope_drop(struct scope *scope, const struct option_item *items, uint32_t c
     return good;
 }
 
-/* `name` is about to be given to `field`: what else has it must give way where `field` is present. */
+/* `name` is about to be given to `field`: what else has it must give way where `field` is present.
+ */
 static bool rename_onto(struct scope *scope, uint32_t field_index, struct string name,
                         struct span span)
 {
@@ -287,8 +287,7 @@ static bool rename_top(struct scope *scope, const struct option_item *item)
     if (string_equal(new_name, old_name))
         return true;
     if (!field) {
-        if (scope->closed || scope_find_anchor(scope, old_name) ||
-            !scope_base_has(scope, old_name))
+        if (scope->closed || scope_find_anchor(scope, old_name) || !scope_base_has(scope, old_name))
             return scope_unknown(scope, item->from.span, old_name);
         field = field_anchor(scope, old_name);
         if (!field)

@@ -8,7 +8,7 @@
 
 /* A field that a stage has touched. */
 struct field {
-    struct string name;        /* what it is called here */
+    struct string name; /* what it is called here */
     struct string json_name;
     struct string anchor_name; /* the base member it stands for, where it has an anchor */
     uint32_t anchor;

@@ -1,5 +1,5 @@
-/* Actors on threads: step, and park when there is nothing to do. An actor with an I/O engine parks in
- * the engine's wait, the others on their event. */
+/* Actors on threads: step, and park when there is nothing to do. An actor with an I/O engine parks
+ * in the engine's wait, the others on their event. */
 #include "core/clock.h"
 #include "io/engine.h"
 #include "pipeline/run_internal.h"

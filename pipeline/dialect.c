@@ -10,8 +10,7 @@
 /* "json { values one }" -> "from stdin { format json   values one  }" */
 static char *dialect_text(const char *text, const char *flag)
 {
-    const char *head =
-        strcmp(flag, "--to") == 0 ? "into stdout { format " : "from stdin { format ";
+    const char *head = strcmp(flag, "--to") == 0 ? "into stdout { format " : "from stdin { format ";
     size_t head_length = strlen(head), length = strlen(text);
     char *program = memory_take(head_length + length + 3);
     if (!program)

@@ -1,14 +1,14 @@
-/* The memory plan: see limits.h. The shares are: half for batches, a quarter for one long record, the
- * rest for compression, libraries and stages that keep state. */
+/* The memory plan: see limits.h. The shares are: half for batches, a quarter for one long record,
+ * the rest for compression, libraries and stages that keep state. */
 #include "pipeline/limits.h"
 
 #include "core/batch.h"
 
-#define KIB ((size_t)1024)
-#define BATCH_TEXT (256 * KIB)
+#define KIB                 ((size_t)1024)
+#define BATCH_TEXT          (256 * KIB)
 #define BATCH_TEXT_SMALLEST (16 * KIB)
 /* In units of the text: what the arena holds (columns, decoded cells, rejects) and the output. */
-#define ARENA_TIMES 12
+#define ARENA_TIMES  12
 #define OUTPUT_TIMES 4
 
 static size_t batch_size(const struct limits *limits)
@@ -44,8 +44,8 @@ bool limits_plan(struct limits *limits, size_t memory, unsigned workers, unsigne
                  unsigned stages, size_t batch_text, size_t record_limit, struct error *error)
 {
     CHECK(workers > 0 && sinks > 0 && sinks <= BATCH_MAX_SINKS);
-    *limits = (struct limits){.memory = memory, .workers = workers, .outputs = sinks,
-                              .stages = stages};
+    *limits =
+        (struct limits){.memory = memory, .workers = workers, .outputs = sinks, .stages = stages};
     if (memory < MEMORY_SMALLEST)
         return error_set(error, ERROR_USAGE, "memory %zu KiB is too small: at least %u MiB",
                          memory / KIB, MEMORY_SMALLEST >> 20);

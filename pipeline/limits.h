@@ -1,5 +1,5 @@
-/* The memory plan: every holder of memory with a line and a reason, summed under the one limit before
- * the run starts. Pools are sized from it and nothing grows during the run. */
+/* The memory plan: every holder of memory with a line and a reason, summed under the one limit
+ * before the run starts. Pools are sized from it and nothing grows during the run. */
 #ifndef LEAT_PIPELINE_LIMITS_H
 #define LEAT_PIPELINE_LIMITS_H
 
@@ -7,14 +7,14 @@
 
 #include "core/error.h"
 
-#define MEMORY_DEFAULT (256u << 20)
+#define MEMORY_DEFAULT  (256u << 20)
 #define MEMORY_SMALLEST (8u << 20)
 
 struct limits {
-    size_t memory;        /* the limit itself */
+    size_t memory; /* the limit itself */
     unsigned workers;
-    unsigned batches;     /* in the pool: the window */
-    size_t batch_text;    /* bytes of text in an ordinary batch */
+    unsigned batches;  /* in the pool: the window */
+    size_t batch_text; /* bytes of text in an ordinary batch */
     size_t batch_arena;
     size_t batch_output;  /* for each sink */
     unsigned outputs;     /* sinks without the rejects' */

@@ -7,7 +7,8 @@
 
 struct plan;
 
-/* Set before the run starts; called by one thread at a time (under the log's lock). NULL: stderr. */
+/* Set before the run starts; called by one thread at a time (under the log's lock). NULL: stderr.
+ */
 void log_handler(void (*handler)(const char *line));
 void log_line(const char *format, ...) PRINTF_LIKE(1, 2);
 /* "slow: where took 120 ms for app.ndjson:1201 (812 records)" */

@@ -21,11 +21,9 @@ bool part_open(const struct plan *plan, struct batch *batch, struct error *error
     struct batch_progress *progress = batch->progress;
     if (progress) {
         progress->saved = memory_take_zeroed(plan->stage_count + 1, sizeof(*progress->saved));
-        progress->snapshots =
-            memory_take_zeroed(SNAPSHOTS(plan), sizeof(*progress->snapshots));
+        progress->snapshots = memory_take_zeroed(SNAPSHOTS(plan), sizeof(*progress->snapshots));
     }
-    if (!batch->columns || !batch->counts || !progress || !progress->saved ||
-        !progress->snapshots)
+    if (!batch->columns || !batch->counts || !progress || !progress->saved || !progress->snapshots)
         return error_set(error, ERROR_MEMORY, "no memory for the batches");
     return true;
 }
@@ -222,7 +220,8 @@ static void attempt_begin(const struct plan *plan, struct batch *batch, struct a
     *attempt = (struct attempt){batch->rejects_tail, batch->reject_count};
 }
 
-static void attempt_undo(const struct plan *plan, struct batch *batch, const struct attempt *attempt)
+static void attempt_undo(const struct plan *plan, struct batch *batch,
+                         const struct attempt *attempt)
 {
     memcpy(batch->counts, batch->progress->saved, plan->stage_count * sizeof(*batch->counts));
     batch->rejects_tail = attempt->tail;
@@ -244,8 +243,8 @@ static bool segment_attempt(const struct plan *plan, struct evaluator *evaluator
         const struct plan_sink *sink = &plan->sinks[i];
         if (!moves_apply(&sink->moves, evaluator, batch, STAGE_SINK))
             return false;
-        if (sink->path && !template_apply(sink->path, evaluator, batch,
-                                          sink->context.path_column, STAGE_SINK))
+        if (sink->path &&
+            !template_apply(sink->path, evaluator, batch, sink->context.path_column, STAGE_SINK))
             return false;
     }
     return true;
@@ -361,15 +360,15 @@ bool part_resumes_serial(const struct plan *plan, struct batch *batch, uint32_t 
     return false;
 }
 
-enum part_result part_run(const struct plan *plan, struct evaluator *evaluator,
-                          struct batch *batch, struct part_clock *clock)
+enum part_result part_run(const struct plan *plan, struct evaluator *evaluator, struct batch *batch,
+                          struct part_clock *clock)
 {
     struct batch_progress *progress = batch->progress;
     bool encoding = progress->encode_next < progress->encode_count;
     if (!encoding) {
         /* after a serial stage: its rows enter the next segment; else whatever slice is left */
-        bool fresh = batch->rows && progress->slices[batch->segment].rows == NULL &&
-                     batch->segment > 0;
+        bool fresh =
+            batch->rows && progress->slices[batch->segment].rows == NULL && batch->segment > 0;
         uint32_t i = plan->segment_count;
         while (!fresh && i-- > 0)
             if (progress->slices[i].next < progress->slices[i].count)
@@ -450,8 +449,8 @@ static void counts_cut(const struct plan *plan, struct batch *batch, uint32_t he
         if (!progress->snapshots[i].rows || count->read == 0)
             continue;
         count->read = snapshot_below(&progress->snapshots[i], boundary);
-        count->written = i == head ? batch->row_count
-                                   : snapshot_below(&progress->snapshots[i + 1], boundary);
+        count->written =
+            i == head ? batch->row_count : snapshot_below(&progress->snapshots[i + 1], boundary);
         count->rejected = rejects_below(batch, i, boundary);
         count->filtered = count->read - count->written - count->rejected;
         if (count->mismatched > count->filtered)

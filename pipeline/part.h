@@ -42,14 +42,14 @@ struct batch_progress {
     uint32_t *encode_rows;
     uint32_t encode_count;
     uint32_t encode_next;
-    uint32_t reported;    /* records of the located text that parts before have accounted for */
-    uint32_t boundary;    /* this part accounts for records [reported, boundary) */
-    struct stage_count *saved; /* counts before an attempt; by stage */
-    struct snapshot *snapshots; /* by stage, and one more */
-    bool cut;             /* `head` ended the run inside this part */
-    uint64_t sink_records; /* rows written by this part */
-    uint32_t delivered_rejects;    /* reject_count when it went to the sinks */
-    struct reject *taken_rejects;  /* those being written to the rejects' sink */
+    uint32_t reported; /* records of the located text that parts before have accounted for */
+    uint32_t boundary; /* this part accounts for records [reported, boundary) */
+    struct stage_count *saved;    /* counts before an attempt; by stage */
+    struct snapshot *snapshots;   /* by stage, and one more */
+    bool cut;                     /* `head` ended the run inside this part */
+    uint64_t sink_records;        /* rows written by this part */
+    uint32_t delivered_rejects;   /* reject_count when it went to the sinks */
+    struct reject *taken_rejects; /* those being written to the rejects' sink */
 };
 
 enum part_result {
@@ -72,8 +72,8 @@ struct part_clock {
     int64_t *busy; /* by stage, then one for locate, one for encode; atomic adds */
     int64_t slow;
 };
-enum part_result part_run(const struct plan *plan, struct evaluator *evaluator,
-                          struct batch *batch, struct part_clock *clock);
+enum part_result part_run(const struct plan *plan, struct evaluator *evaluator, struct batch *batch,
+                          struct part_clock *clock);
 /* Where a batch that was delivered goes on: true: with serial stage *serial (held rows are its
  * rows now); false: with part_run. */
 bool part_resumes_serial(const struct plan *plan, struct batch *batch, uint32_t *serial);

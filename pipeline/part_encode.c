@@ -49,9 +49,9 @@ static void fatal_cut(const struct plan *plan, struct batch *batch)
 static bool can_borrow(const struct plan *plan, const struct plan_sink *sink,
                        const struct batch *batch, uint32_t first, uint32_t end)
 {
-    return sink->same && !sink->sink->ops->encode && !sink->path &&
-           shape_is_clean(plan->shape) && batch->clean && !batch->created && first == 0 &&
-           end == batch->record_count && batch->progress->reported == 0;
+    return sink->same && !sink->sink->ops->encode && !sink->path && shape_is_clean(plan->shape) &&
+           batch->clean && !batch->created && first == 0 && end == batch->record_count &&
+           batch->progress->reported == 0;
 }
 
 static enum encode_result sink_encode(const struct plan *plan, uint32_t index,
@@ -102,8 +102,7 @@ static bool encode_attempt(const struct plan *plan, struct evaluator *evaluator,
     if (least == first) {
         /* one record that no output holds */
         batch->arena.limit += REJECT_RESERVE;
-        CHECK(batch_reject(batch, progress->encode_rows[first], STAGE_SINK, ERROR_LIMIT,
-                           UINT32_MAX,
+        CHECK(batch_reject(batch, progress->encode_rows[first], STAGE_SINK, ERROR_LIMIT, UINT32_MAX,
                            "the record needs more memory to write than --memory allows"));
         batch->arena.limit -= REJECT_RESERVE;
         progress->encode_count--;

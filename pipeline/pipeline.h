@@ -16,14 +16,14 @@ const struct registry *registry_get(void);
 struct run_options {
     const char *const *files; /* FILE… after the program */
     size_t file_count;
-    const char *output;       /* -o */
-    const char *from_format;  /* --from */
-    const char *to_format;    /* --to */
-    const char *order;        /* --order */
-    const char *reject_file;  /* --reject */
-    unsigned workers;         /* -j */
-    uint64_t memory;          /* --memory, bytes */
-    int64_t slow;             /* --slow, nanoseconds; 0: off */
+    const char *output;      /* -o */
+    const char *from_format; /* --from */
+    const char *to_format;   /* --to */
+    const char *order;       /* --order */
+    const char *reject_file; /* --reject */
+    unsigned workers;        /* -j */
+    uint64_t memory;         /* --memory, bytes */
+    int64_t slow;            /* --slow, nanoseconds; 0: off */
     enum io_engine_kind io;
     bool verbose;
     bool fresh;
@@ -32,8 +32,8 @@ struct run_options {
 };
 
 struct plan;
-/* Opens sources' headers, stages and sinks' options; writes nothing. NULL after errors, which are in
- * `diagnostics` (pipeline errors) or in *error (a failed operation, code != NONE). */
+/* Opens sources' headers, stages and sinks' options; writes nothing. NULL after errors, which are
+ * in `diagnostics` (pipeline errors) or in *error (a failed operation, code != NONE). */
 struct plan *plan_open(const struct program *program, const struct run_options *options,
                        struct diagnostics *diagnostics, struct error *error);
 void plan_close(struct plan *plan);
@@ -44,7 +44,7 @@ struct plan_node {
     const char *label; /* unique: "where", "put#2", "file out.ndjson" */
     const char *text;  /* the statement's text as written, one line, cut at 60 */
     bool serial;
-    uint32_t segment;  /* chain it is fused into */
+    uint32_t segment; /* chain it is fused into */
 };
 uint32_t plan_node_count(const struct plan *plan);
 const struct plan_node *plan_node(const struct plan *plan, uint32_t index);
@@ -54,9 +54,9 @@ void plan_print_memory(const struct plan *plan, FILE *out);
 void plan_print_promises(const struct plan *plan, FILE *out);
 
 enum run_status {
-    RUN_DONE = 0,      /* exit 0 */
-    RUN_FAILED = 1,    /* exit 1 */
-    RUN_REJECTED = 3,  /* more rejections than allowed */
+    RUN_DONE = 0,     /* exit 0 */
+    RUN_FAILED = 1,   /* exit 1 */
+    RUN_REJECTED = 3, /* more rejections than allowed */
     RUN_LOCKED = 75,
     RUN_STOPPED = 128, /* + signal */
 };
@@ -95,7 +95,8 @@ struct run;
 struct run *run_start(struct plan *plan, struct error *error);
 /* Waits until the run has ended or `timeout` (nanoseconds) has passed. True: ended. */
 bool run_wait(struct run *run, int64_t timeout);
-/* Async-signal-safe. First call: stop reading, drain, finish what can be finished. Second: abort. */
+/* Async-signal-safe. First call: stop reading, drain, finish what can be finished. Second: abort.
+ */
 void run_stop(struct run *run, int signal_number);
 /* Any time; approximate while running. */
 void run_snapshot(struct run *run, struct run_totals *totals);
@@ -105,15 +106,16 @@ void run_stage(struct run *run, uint32_t index, struct run_stage *stage);
 void run_bottleneck(struct run *run, char *text, size_t size);
 /* After run_wait returned true. */
 int run_exit_status(const struct run *run);
-uint32_t run_error_count(const struct run *run);          /* distinct errors that ended actors */
+uint32_t run_error_count(const struct run *run); /* distinct errors that ended actors */
 const struct error *run_error(const struct run *run, uint32_t index);
-uint32_t run_reject_cause_count(const struct run *run);   /* rejections by cause */
+uint32_t run_reject_cause_count(const struct run *run); /* rejections by cause */
 const struct run_cause *run_reject_cause(const struct run *run, uint32_t index);
-uint32_t run_mismatch_cause_count(const struct run *run); /* where conditions that met other types */
+uint32_t run_mismatch_cause_count(
+    const struct run *run); /* where conditions that met other types */
 const struct run_cause *run_mismatch_cause(const struct run *run, uint32_t index);
-uint32_t run_never_seen_count(const struct run *run);     /* fields no record had */
-const char *run_never_seen(const struct run *run, uint32_t index);       /* "statsu" */
-const char *run_never_seen_hint(const struct run *run, uint32_t index);  /* "status" or NULL */
+uint32_t run_never_seen_count(const struct run *run);                   /* fields no record had */
+const char *run_never_seen(const struct run *run, uint32_t index);      /* "statsu" */
+const char *run_never_seen_hint(const struct run *run, uint32_t index); /* "status" or NULL */
 void run_close(struct run *run);
 
 /* `leat try`: the first `count` records before and after each stage, side by side, on `out`. */

@@ -1,5 +1,5 @@
-/* From a program to a plan: opens sources, stages and sinks, cuts the stages into segments, sizes the
- * memory. See plan.h. What a plan says of itself is in plan_show.c. */
+/* From a program to a plan: opens sources, stages and sinks, cuts the stages into segments, sizes
+ * the memory. See plan.h. What a plan says of itself is in plan_show.c. */
 #include "pipeline/plan.h"
 
 #include <stdio.h>
@@ -275,7 +275,9 @@ static bool sink_open(struct plan *plan, struct plan_sink *entry, const struct s
         .scope = plan->scope,
         .shape = NULL, /* set by plan_shape, before the first encode */
         .formats = &formats_all,
-        .format_name = rejects ? "ndjson" : dialect ? NULL : plan->options.to_format,
+        .format_name = rejects   ? "ndjson"
+                       : dialect ? NULL
+                                 : plan->options.to_format,
         .path_column = COLUMN_NONE,
         .source_format = plan->sources[0].source->format,
         .limits =
@@ -292,8 +294,8 @@ static bool sink_open(struct plan *plan, struct plan_sink *entry, const struct s
         entry->context.file = rejects ? plan->options.reject_file : plan->options.output;
     if (path && !rejects && path->spec->kind == OPTION_TEMPLATE &&
         template_has_expressions(path->text)) {
-        entry->path = template_open((struct program *)plan->program, plan->scope, path,
-                                    plan->diagnostics);
+        entry->path =
+            template_open((struct program *)plan->program, plan->scope, path, plan->diagnostics);
         if (!entry->path)
             return false;
         entry->moves = scope_take_moves(plan->scope);
@@ -476,14 +478,13 @@ static bool plan_build(struct plan *plan, struct error *error)
     if (!settings_read(&plan->settings, plan->program, &plan->options, plan->diagnostics) ||
         !plan_memory(plan, error) || !plan_sources(plan, error))
         return false;
-    plan->scope = scope_open(plan->diagnostics, known_names(plan),
-                             count_names(plan->program->text));
+    plan->scope =
+        scope_open(plan->diagnostics, known_names(plan), count_names(plan->program->text));
     if (!plan->scope)
         return error_set(error, ERROR_MEMORY, "no memory to compile the pipeline");
     bool stages = plan_stages(plan);
     bool sinks = plan_sinks(plan, error) && plan_rejects(plan, error) && plan_fail_when(plan);
-    if (!stages || !sinks || plan->diagnostics->errors || !plan_shape(plan) ||
-        !plan_segments(plan))
+    if (!stages || !sinks || plan->diagnostics->errors || !plan_shape(plan) || !plan_segments(plan))
         return false;
     plan->projection = scope_projection(plan->scope);
     plan->column_count = scope_column_count(plan->scope);

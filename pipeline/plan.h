@@ -1,6 +1,6 @@
 /* The plan: what a program becomes before it runs. Opened stages in segments (chains that a worker
- * runs in one go, with a serial stage between two of them), sources, sinks, the memory plan. Made on
- * the main thread, const during the run but for what its parts keep to themselves. */
+ * runs in one go, with a serial stage between two of them), sources, sinks, the memory plan. Made
+ * on the main thread, const during the run but for what its parts keep to themselves. */
 #ifndef LEAT_PIPELINE_PLAN_H
 #define LEAT_PIPELINE_PLAN_H
 
@@ -45,9 +45,9 @@ struct plan_sink {
     struct sink *sink;
     struct sink_context context;
     struct span span;
-    struct template *path;  /* of a partitioned sink, or NULL */
-    struct moves moves;     /* that the path needs */
-    bool same;              /* writes with the dialect that is read */
+    struct template *path; /* of a partitioned sink, or NULL */
+    struct moves moves;    /* that the path needs */
+    bool same;             /* writes with the dialect that is read */
     char label[64];
 };
 
@@ -66,19 +66,19 @@ struct plan {
     uint32_t stage_count;
     struct segment segments[PLAN_MAX_SEGMENTS];
     uint32_t segment_count;
-    uint32_t last_head;     /* index of the last head stage, or UINT32_MAX */
+    uint32_t last_head; /* index of the last head stage, or UINT32_MAX */
     struct plan_sink sinks[BATCH_MAX_SINKS];
-    uint32_t sink_count;    /* without rejects */
+    uint32_t sink_count; /* without rejects */
     struct plan_sink rejects;
-    bool has_rejects;       /* a `reject into` was given */
+    bool has_rejects; /* a `reject into` was given */
     bool has_fail_when;
-    double fail_share;      /* of the records read */
+    double fail_share; /* of the records read */
     uint64_t fail_count;
     bool fail_is_share;
     const struct projection *projection;
     const struct shape *shape;
     uint32_t column_count;
-    bool wants_head;        /* some stage ends the run early */
+    bool wants_head;                /* some stage ends the run early */
     struct node_store *node_stores; /* plan_show.c's */
     uint32_t node_count;
 };

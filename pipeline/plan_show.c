@@ -43,9 +43,11 @@ static void node_add(struct plan *plan, const char *role, const char *label, str
         text_line(plan, span, entry->text, sizeof(entry->text));
     else
         snprintf(entry->text, sizeof(entry->text), "%s", label);
-    entry->node = (struct plan_node){
-        .role = role, .label = entry->label, .text = entry->text, .serial = serial,
-        .segment = segment};
+    entry->node = (struct plan_node){.role = role,
+                                     .label = entry->label,
+                                     .text = entry->text,
+                                     .serial = serial,
+                                     .segment = segment};
     plan->node_count++;
 }
 

@@ -42,10 +42,9 @@ bool ring_push(struct ring *ring, struct batch *batch)
         intptr_t behind = (intptr_t)(turn - position);
         if (behind < 0)
             return false;
-        if (behind == 0 && atomic_compare_exchange_weak_explicit(&ring->head, &position,
-                                                                 position + 1,
-                                                                 memory_order_relaxed,
-                                                                 memory_order_relaxed)) {
+        if (behind == 0 &&
+            atomic_compare_exchange_weak_explicit(&ring->head, &position, position + 1,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
             slot->batch = batch;
             atomic_store_explicit(&slot->turn, position + 1, memory_order_release);
             return true;
@@ -64,10 +63,9 @@ struct batch *ring_pop(struct ring *ring)
         intptr_t behind = (intptr_t)(turn - (position + 1));
         if (behind < 0)
             return NULL;
-        if (behind == 0 && atomic_compare_exchange_weak_explicit(&ring->tail, &position,
-                                                                 position + 1,
-                                                                 memory_order_relaxed,
-                                                                 memory_order_relaxed)) {
+        if (behind == 0 &&
+            atomic_compare_exchange_weak_explicit(&ring->tail, &position, position + 1,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
             struct batch *batch = slot->batch;
             atomic_store_explicit(&slot->turn, position + ring->mask + 1, memory_order_release);
             return batch;
@@ -95,8 +93,8 @@ void ordered_close(struct ordered *ordered)
 
 void ordered_put(struct ordered *ordered, struct batch *batch)
 {
-    struct batch *before = atomic_exchange_explicit(
-        &ordered->slots[batch->seq & ordered->mask], batch, memory_order_acq_rel);
+    struct batch *before = atomic_exchange_explicit(&ordered->slots[batch->seq & ordered->mask],
+                                                    batch, memory_order_acq_rel);
     CHECK(before == NULL);
 }
 

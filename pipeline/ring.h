@@ -1,5 +1,5 @@
-/* Bounded queues between actors. Both hold pointers to batches, never block and never allocate after
- * ring_open; waiting is the actors' affair (pipeline/actor.h).
+/* Bounded queues between actors. Both hold pointers to batches, never block and never allocate
+ * after ring_open; waiting is the actors' affair (pipeline/actor.h).
  *
  * ring: any number of producers and consumers, first in first out (Dmitry Vyukov's bounded MPMC
  * queue: a sequence number in each slot says whose turn it is).

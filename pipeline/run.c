@@ -12,8 +12,8 @@
 #define ENGINE_DEPTH 32
 #define STALL        (10 * NANOSECONDS)
 
-static void actor_name(struct actor *actor, struct run *run, enum step_result (*step)(struct actor *),
-                       const char *name)
+static void actor_name(struct actor *actor, struct run *run,
+                       enum step_result (*step)(struct actor *), const char *name)
 {
     actor->run = run;
     actor->step = step;
@@ -75,8 +75,7 @@ static bool open_serials(struct run *run, struct error *error)
         return error_set(error, ERROR_MEMORY, "no memory for the stages");
     for (uint32_t i = 0; i + 1 < plan->segment_count; i++) {
         struct serial_actor *serial = &run->serials[i];
-        actor_name(&serial->actor, run, serial_step,
-                   plan->stages[plan->segments[i].serial].label);
+        actor_name(&serial->actor, run, serial_step, plan->stages[plan->segments[i].serial].label);
         serial->actor.event = &run->serial_events[i];
         serial->segment = i;
         serial->evaluator = evaluator_open(error);
@@ -88,8 +87,7 @@ static bool open_serials(struct run *run, struct error *error)
 }
 
 static bool open_sink(struct run *run, struct sink_actor *sink, struct plan_sink *entry,
-                      uint32_t index, enum step_result (*step)(struct actor *),
-                      struct error *error)
+                      uint32_t index, enum step_result (*step)(struct actor *), struct error *error)
 {
     actor_name(&sink->actor, run, step, entry->label);
     sink->index = index;

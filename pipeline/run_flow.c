@@ -1,4 +1,5 @@
-/* The flow from the source through workers and serial stages to the sinks: steps of their actors. */
+/* The flow from the source through workers and serial stages to the sinks: steps of their actors.
+ */
 #include "core/clock.h"
 #include "pipeline/run_internal.h"
 
@@ -250,8 +251,8 @@ static enum stage_result serial_call(struct serial_actor *serial, struct stage *
             return result;
         arena_rewind(&batch->arena, mark);
         if (batch->row_count <= 1) {
-            error_set(error, ERROR_MEMORY,
-                      "%s: one record needs more memory than --memory allows", stage->label);
+            error_set(error, ERROR_MEMORY, "%s: one record needs more memory than --memory allows",
+                      stage->label);
             return STAGE_FAIL;
         }
         uint32_t keep = batch->row_count / 2;

@@ -11,8 +11,8 @@
 #include "pipeline/plan.h"
 #include "pipeline/ring.h"
 
-#define RUN_MAX_ERRORS 16
-#define RUN_MAX_CAUSES 64
+#define RUN_MAX_ERRORS  16
+#define RUN_MAX_CAUSES  64
 #define RUN_MAX_SAMPLED 64
 /* A batch with no more text is taken all the way by the thread that has it: little text is what an
  * idle input brings, and then waking threads would cost more than the work. */
@@ -26,23 +26,23 @@ enum step_result {
 };
 
 struct actor {
-    const char *name;  /* "source", "worker 1", "head", "file out.csv" */
+    const char *name; /* "source", "worker 1", "head", "file out.csv" */
     char name_store[64];
     enum step_result (*step)(struct actor *actor);
     struct run *run;
     struct thread thread;
-    struct event *event;       /* parks here … */
-    struct io_engine *engine;  /* … or in the engine's wait where it has one */
-    atomic_int sleeping;       /* of actors with an engine: acq_rel, see actor_wake */
-    int64_t wake;              /* own: monotonic time to step again at the latest, or 0 */
-    bool done;                 /* own thread; the simulator's */
+    struct event *event;      /* parks here … */
+    struct io_engine *engine; /* … or in the engine's wait where it has one */
+    atomic_int sleeping;      /* of actors with an engine: acq_rel, see actor_wake */
+    int64_t wake;             /* own: monotonic time to step again at the latest, or 0 */
+    bool done;                /* own thread; the simulator's */
     /* Sinks that do not block lend their steps: who brings a small batch steps them at once, under
      * this lock, rather than wake a thread for it. */
     bool lends;
-    pthread_mutex_t lock;      /* held while a lending actor is stepped */
+    pthread_mutex_t lock; /* held while a lending actor is stepped */
     /* where its time went, nanoseconds; written by its thread, read by reports: relaxed */
     atomic_llong busy, wait_input, wait_output;
-    atomic_int waiting;        /* enum step_result of its last idle step; relaxed */
+    atomic_int waiting; /* enum step_result of its last idle step; relaxed */
 };
 
 struct worker_actor {
@@ -54,25 +54,25 @@ struct worker_actor {
 struct source_actor {
     struct actor actor;
     struct worker_actor helper; /* the source's thread as a worker, for small batches */
-    uint32_t current;      /* index of the plan's source */
-    struct batch *spare;   /* taken from the pool, not yet offered */
+    uint32_t current;           /* index of the plan's source */
+    struct batch *spare;        /* taken from the pool, not yet offered */
     uint64_t next_seq;
-    bool told;             /* the current source was told to stop */
+    bool told; /* the current source was told to stop */
     bool ended;
 };
 
 struct serial_actor {
     struct actor actor;
     struct evaluator *evaluator;
-    uint32_t segment;       /* it stands behind this one */
+    uint32_t segment; /* it stands behind this one */
     struct ordered inlet;
-    struct ring resume;     /* held rows that come again */
+    struct ring resume; /* held rows that come again */
     uint64_t next_seq;
-    struct batch *waiting;  /* the stage wants it again later */
-    struct batch *held;     /* its seq: the part in progress is being delivered */
-    bool stopped;           /* STAGE_STOP */
+    struct batch *waiting; /* the stage wants it again later */
+    struct batch *held;    /* its seq: the part in progress is being delivered */
+    bool stopped;          /* STAGE_STOP */
     bool finished;
-    uint64_t created;       /* batches made by finish */
+    uint64_t created; /* batches made by finish */
     struct part_clock clock;
 };
 
@@ -86,13 +86,13 @@ struct sink_actor {
     struct ring ring;       /* order none; and the rejects' */
     struct batch *next;     /* taken from the inlet, not yet accepted by the sink */
     uint64_t next_seq;
-    uint64_t seqs;          /* last parts that came back from the sink */
-    uint32_t offered;       /* batches the sink holds */
+    uint64_t seqs;    /* last parts that came back from the sink */
+    uint32_t offered; /* batches the sink holds */
     bool started;
-    bool closed;            /* its reader went away, or it failed: what comes is let go */
-    bool fatal_seen;        /* delivered the part with the reject that ends the run */
+    bool closed;     /* its reader went away, or it failed: what comes is let go */
+    bool fatal_seen; /* delivered the part with the reject that ends the run */
     enum sink_phase phase;
-    int64_t moved;          /* when it last took or gave; monotonic; relaxed atomic */
+    int64_t moved; /* when it last took or gave; monotonic; relaxed atomic */
 };
 
 /* How far the run is as a whole; grows only. seq_cst. */
@@ -115,7 +115,7 @@ struct run {
     struct event worker_event;
     struct event serial_events[PLAN_MAX_SEGMENTS];
     struct ring inlets[PLAN_MAX_SEGMENTS];
-    struct ring resume;           /* delivered parts whose batch goes on with a worker */
+    struct ring resume; /* delivered parts whose batch goes on with a worker */
     /* One behind the last seq at the inlet of segment i (and of the sinks, at segment_count);
      * UINT64_MAX while unknown. Release by the actor before it, acquire by the one behind. */
     atomic_ullong ends[PLAN_MAX_SEGMENTS + 1];
@@ -124,7 +124,7 @@ struct run {
     struct ordered settled;
     uint64_t next_settle;
     struct run_totals totals;
-    struct stage_count *counts;  /* by stage */
+    struct stage_count *counts; /* by stage */
     uint64_t sink_written;
     uint64_t *seen;              /* 4 words */
     bool fatal;                  /* the first reject in input order was reported */
@@ -135,28 +135,31 @@ struct run {
     uint32_t mismatch_count;
     uint64_t rejects_written;
 
-    atomic_int phase;            /* enum run_phase */
-    atomic_uint arrivals;        /* sinks that have still to reach the next phase; acq_rel */
-    atomic_int stop_signal;      /* 0: none; relaxed, set by signal handlers */
+    atomic_int phase;       /* enum run_phase */
+    atomic_uint arrivals;   /* sinks that have still to reach the next phase; acq_rel */
+    atomic_int stop_signal; /* 0: none; relaxed, set by signal handlers */
     atomic_int stop_count;
-    atomic_bool source_stop;     /* no more input is wanted (head, failure, signal) */
-    atomic_bool discard;         /* let everything go: the run failed or was aborted */
-    atomic_bool interrupted;     /* a finite input was not read to its end because of a signal */
-    atomic_bool quiet_end;       /* stdout was closed */
-    atomic_ullong moves;         /* anything that moved; for stalls; relaxed */
-    struct event over;           /* signalled when the run is over */
+    atomic_bool source_stop; /* no more input is wanted (head, failure, signal) */
+    atomic_bool discard;     /* let everything go: the run failed or was aborted */
+    atomic_bool interrupted; /* a finite input was not read to its end because of a signal */
+    atomic_bool quiet_end;   /* stdout was closed */
+    atomic_ullong moves;     /* anything that moved; for stalls; relaxed */
+    struct event over;       /* signalled when the run is over */
 
-    pthread_mutex_t error_lock;  /* guards errors */
+    pthread_mutex_t error_lock; /* guards errors */
     struct error errors[RUN_MAX_ERRORS];
     uint32_t error_count;
 
-    int64_t *busy;               /* by stage, + locate, + encode; atomic adds */
+    int64_t *busy; /* by stage, + locate, + encode; atomic adds */
     int64_t begin;
-    int64_t end;                 /* 0 while it runs; relaxed atomic */
-    bool keep_parts;             /* set before RUN_ABORTS: exit status 3 under `fail when` */
+    int64_t end;     /* 0 while it runs; relaxed atomic */
+    bool keep_parts; /* set before RUN_ABORTS: exit status 3 under `fail when` */
     bool simulated;
     int exit_status;
-    struct { char name[128]; char hint[128]; } never_seen[16];
+    struct {
+        char name[128];
+        char hint[128];
+    } never_seen[16];
     uint32_t never_seen_count;
     char sampled[RUN_MAX_SAMPLED][64]; /* names of the first record; guarded by settle_lock */
     uint32_t sampled_count;
@@ -209,8 +212,8 @@ void part_settle(struct run *run, struct batch *batch);
 void part_finished(struct run *run, struct batch *batch);
 /* An actor failed: records the error; the first one stops the others in order. */
 void run_fail(struct run *run, const struct error *error);
-void cause_count(struct run_cause *causes, uint32_t *count, const char *stage,
-                 enum error_code code, const char *text, uint64_t times);
+void cause_count(struct run_cause *causes, uint32_t *count, const char *stage, enum error_code code,
+                 const char *text, uint64_t times);
 /* Every sink has drained (or committed): decides what comes next. */
 void run_arrive(struct run *run);
 

@@ -55,8 +55,8 @@ void pool_close(struct run *run)
         for (uint32_t j = 0; j < BATCH_MAX_SINKS; j++)
             buffer_close(&batch->outputs[j].buffer);
         if (batch->memory)
-            CHECK(munmap(batch->memory,
-                         BATCH_HEADROOM + batch->text_reserved + BATCH_PADDING) == 0);
+            CHECK(munmap(batch->memory, BATCH_HEADROOM + batch->text_reserved + BATCH_PADDING) ==
+                  0);
     }
     free(run->batches);
     run->batches = NULL;

@@ -1,5 +1,5 @@
-/* Rejected records as JSON lines: where they stood, why they were refused, their bytes as they came.
- * Called by the rejects' sink, one batch at a time. */
+/* Rejected records as JSON lines: where they stood, why they were refused, their bytes as they
+ * came. Called by the rejects' sink, one batch at a time. */
 #include <stdio.h>
 #include <string.h>
 
@@ -147,8 +147,7 @@ static bool append_line(const struct run *run, struct buffer *out, const struct 
         error_text = (struct string){slug, strlen(slug)};
     }
     if (!append_text(out, "{\"error\":") || !string_write_json(error_text, out) ||
-        !append_key(out, "stage") ||
-        !string_write_json((struct string){stage, strlen(stage)}, out))
+        !append_key(out, "stage") || !string_write_json((struct string){stage, strlen(stage)}, out))
         return false;
     bool has_text = !batch->created && reject->record < batch->record_count;
     if (has_text ? !append_origin(out, batch, reject, line, whole)

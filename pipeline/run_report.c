@@ -1,5 +1,5 @@
-/* What a run tells of itself: totals, stages, bottleneck, causes. Main thread; while the run lasts the
- * figures are approximate. */
+/* What a run tells of itself: totals, stages, bottleneck, causes. Main thread; while the run lasts
+ * the figures are approximate. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -201,8 +201,7 @@ static void find_never_seen(struct run *run)
         const char *name = scope_column_name(run->plan->scope, i);
         if (!name)
             continue;
-        const char *hint =
-            string_nearest((struct string){name, strlen(name)}, seen, seen_count);
+        const char *hint = string_nearest((struct string){name, strlen(name)}, seen, seen_count);
         uint32_t at = run->never_seen_count++;
         snprintf(run->never_seen[at].name, sizeof(run->never_seen[at].name), "%s", name);
         snprintf(run->never_seen[at].hint, sizeof(run->never_seen[at].hint), "%s",

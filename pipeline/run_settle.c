@@ -1,6 +1,6 @@
-/* Settling: every part is accounted for exactly once, in the order of seq; then its batch goes on or
- * back to the pool. Here the ledger is kept, the first reject stops a run that bears none, and the
- * phases at the end of a run change. */
+/* Settling: every part is accounted for exactly once, in the order of seq; then its batch goes on
+ * or back to the pool. Here the ledger is kept, the first reject stops a run that bears none, and
+ * the phases at the end of a run change. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,8 +9,8 @@
 #include "core/record.h"
 #include "pipeline/run_internal.h"
 
-void cause_count(struct run_cause *causes, uint32_t *count, const char *stage,
-                 enum error_code code, const char *text, uint64_t times)
+void cause_count(struct run_cause *causes, uint32_t *count, const char *stage, enum error_code code,
+                 const char *text, uint64_t times)
 {
     for (uint32_t i = 0; i < *count; i++) {
         if (causes[i].code == code && strcmp(causes[i].stage, stage) == 0) {
@@ -30,8 +30,8 @@ void run_fail(struct run *run, const struct error *error)
     CHECK(pthread_mutex_lock(&run->error_lock) == 0);
     bool known = false;
     for (uint32_t i = 0; i < run->error_count; i++)
-        known |= run->errors[i].code == error->code &&
-                 strcmp(run->errors[i].text, error->text) == 0;
+        known |=
+            run->errors[i].code == error->code && strcmp(run->errors[i].text, error->text) == 0;
     if (!known && run->error_count < RUN_MAX_ERRORS)
         run->errors[run->error_count++] = *error;
     CHECK(pthread_mutex_unlock(&run->error_lock) == 0);
@@ -96,8 +96,8 @@ static void sample_names(struct run *run, struct batch *batch)
         if (reject->record == 0 && reject->stage == STAGE_SOURCE)
             return;
     static const struct shape clean = {0};
-    struct value record = value_resolve(record_value(batch, 0, &clean, &batch->arena),
-                                        &batch->arena);
+    struct value record =
+        value_resolve(record_value(batch, 0, &clean, &batch->arena), &batch->arena);
     if (record.kind != VALUE_MAP)
         return;
     for (uint32_t i = 0; i < record.length && run->sampled_count < RUN_MAX_SAMPLED; i++) {
@@ -143,9 +143,8 @@ static void settle_account(struct run *run, struct batch *batch)
     settle_rejects(run, batch);
     if (batch->last_part && !batch->created) {
         run->record.seq = batch->seq + 1;
-        run->record.position = (struct position){.input = batch->origin.input,
-                                                 .offset = batch->content_end,
-                                                 .line = batch->line_end};
+        run->record.position = (struct position){
+            .input = batch->origin.input, .offset = batch->content_end, .line = batch->line_end};
     }
 }
 
@@ -197,8 +196,7 @@ static void check_balance(struct run *run)
     const struct run_totals *totals = &run->totals;
     struct error error;
     uint64_t in = totals->read + totals->created;
-    uint64_t out =
-        totals->written + totals->filtered + totals->absorbed + totals->rejected;
+    uint64_t out = totals->written + totals->filtered + totals->absorbed + totals->rejected;
     if (in == out)
         return;
     error_set(&error, ERROR_LEDGER,
@@ -231,8 +229,7 @@ static enum run_phase verdict(struct run *run)
         check_balance(run);
         CHECK(pthread_mutex_unlock(&run->settle_lock) == 0);
     }
-    if (discard || run_failed(run) ||
-        atomic_load_explicit(&run->interrupted, memory_order_acquire))
+    if (discard || run_failed(run) || atomic_load_explicit(&run->interrupted, memory_order_acquire))
         return RUN_ABORTS;
     if (run->plan->has_fail_when && over_the_limit(run)) {
         run->keep_parts = true;

@@ -1,5 +1,6 @@
 /* Sinks: delivering parts, taking them back, and the phases at the end of a run: drain, commit,
- * publish or abort. Each sink's actor calls its sink; phases change when the last one has arrived. */
+ * publish or abort. Each sink's actor calls its sink; phases change when the last one has arrived.
+ */
 #include "core/clock.h"
 #include "pipeline/run_internal.h"
 

@@ -18,8 +18,7 @@ static const struct option_spec settings_options[] = {
      "input: records leave in the order they came; none: as completed"},
     {"record_limit", OPTION_SIZE, 0, NULL, NULL,
      "a longer record is rejected; left out: a sixteenth of memory"},
-    {"timeout", OPTION_DURATION, OPTION_TUNING, NULL, NULL,
-     "the run fails when it takes longer"},
+    {"timeout", OPTION_DURATION, OPTION_TUNING, NULL, NULL, "the run fails when it takes longer"},
     {"slow", OPTION_DURATION, OPTION_TUNING, NULL, NULL,
      "names each stage and batch that takes longer, as it happens"},
     {"seed", OPTION_INTEGER, 0, NULL, "0", "another seed gives other samples"},
@@ -53,8 +52,8 @@ bool settings_read(struct settings *settings, const struct program *program,
                    const struct run_options *options, struct diagnostics *diagnostics)
 {
     const struct options *block = &program->settings;
-    int64_t workers = options->workers ? (int64_t)options->workers
-                                       : option_integer(block, "workers", 0);
+    int64_t workers =
+        options->workers ? (int64_t)options->workers : option_integer(block, "workers", 0);
     if (option_given(block, "workers") && workers == 0)
         return diagnostics_error(diagnostics, option_find(block, "workers")->span,
                                  "at least 1 worker is needed");

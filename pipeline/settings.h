@@ -11,10 +11,10 @@ struct settings {
     size_t memory;
     size_t record_limit; /* 0: a share of memory */
     bool ordered;
-    int64_t timeout;     /* nanoseconds; 0: none */
-    int64_t slow;        /* nanoseconds; 0: off */
+    int64_t timeout; /* nanoseconds; 0: none */
+    int64_t slow;    /* nanoseconds; 0: off */
     uint64_t seed;
-    size_t batch_text;   /* 0: the usual; LEAT_BATCH_TEXT, for tests */
+    size_t batch_text; /* 0: the usual; LEAT_BATCH_TEXT, for tests */
 };
 
 /* The command line wins over the block. False (with a diagnostic): a value that cannot be. */

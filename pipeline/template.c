@@ -11,9 +11,10 @@
 #include "core/raw.h"
 
 #define COMPONENT_LIMIT 255 /* bytes: what file systems take as one name */
-#define TEMPLATE_LIMIT 4096
+#define TEMPLATE_LIMIT  4096
 
-struct template {
+struct template
+{
     const struct template_part *parts; /* the program's */
     uint32_t count;
     const struct expression **expressions; /* NULL where the part is text */
@@ -42,8 +43,8 @@ struct template *template_open(struct program *program, struct scope *scope,
                                const struct option_value *value, struct diagnostics *diagnostics)
 {
     struct template *template = memory_take_zeroed(1, sizeof(*template));
-    if (!template || !template_parse(program, value, diagnostics, &template->parts,
-                                     &template->count))
+    if (!template ||
+        !template_parse(program, value, diagnostics, &template->parts, &template->count))
         goto failed;
     template->expressions = memory_take_zeroed(template->count + 1, sizeof(void *));
     if (!template->expressions)
@@ -169,8 +170,7 @@ bool template_apply(const struct template *template, struct evaluator *evaluator
         struct value error = {.kind = VALUE_NULL};
         const char *why = template_row(template, &evaluation, row, path, &length, &error);
         if (!why) {
-            const char *copy =
-                arena_copy_text(&batch->arena, (struct string){path, length});
+            const char *copy = arena_copy_text(&batch->arena, (struct string){path, length});
             if (!copy)
                 return false;
             cells[row] = value_string(copy, length);

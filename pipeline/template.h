@@ -1,5 +1,5 @@
-/* Templates at run time: "out/{origin}/{month}.csv" becomes a column of paths, each expression put in
- * as one safe component. Const after open; any worker. */
+/* Templates at run time: "out/{origin}/{month}.csv" becomes a column of paths, each expression put
+ * in as one safe component. Const after open; any worker. */
 #ifndef LEAT_PIPELINE_TEMPLATE_H
 #define LEAT_PIPELINE_TEMPLATE_H
 

@@ -85,7 +85,7 @@ static bool try_stage(struct trial *trial, uint32_t index, struct error *error)
     const struct shape *before = index ? plan->stages[index - 1].shape : &clean;
     uint32_t entered = batch->row_count;
     uint32_t *rows = memory_take_zeroed(entered + 1, sizeof(*rows));
-    char (*texts)[SHOWN * 4 + 8] = memory_take_zeroed(entered + 1, sizeof(*texts));
+    char(*texts)[SHOWN * 4 + 8] = memory_take_zeroed(entered + 1, sizeof(*texts));
     if (!rows || !texts) {
         free(rows);
         free(texts);
@@ -105,8 +105,8 @@ static bool try_stage(struct trial *trial, uint32_t index, struct error *error)
                      reject->text ? ": " : "", (int)reject->text_length,
                      reject->text ? reject->text : "");
         else if (!alive(batch, rows[i]))
-            snprintf(after, sizeof(after), "%s", batch->counts[index].absorbed ? "(absorbed)"
-                                                                              : "(filtered)");
+            snprintf(after, sizeof(after), "%s",
+                     batch->counts[index].absorbed ? "(absorbed)" : "(filtered)");
         else
             record_text(trial, rows[i], plan->stages[index].shape, after, sizeof(after));
         fputs("  ", trial->out);
@@ -116,8 +116,7 @@ static bool try_stage(struct trial *trial, uint32_t index, struct error *error)
     free(rows);
     free(texts);
     if (result == STAGE_SPLIT)
-        return error_set(error, ERROR_MEMORY, "%s: the records need too much memory",
-                         stage->label);
+        return error_set(error, ERROR_MEMORY, "%s: the records need too much memory", stage->label);
     return good;
 }
 
@@ -178,9 +177,8 @@ static bool try_batch(struct trial *trial, struct error *error)
         if (reject->record < seen) {
             struct string text = batch_record_text(batch, reject->record);
             fprintf(trial->out, "  %.*s  ->  rejected: %s: %.*s\n",
-                    (int)size_min(text.length, trial->width), text.data,
-                    error_slug(reject->code), (int)reject->text_length,
-                    reject->text ? reject->text : "");
+                    (int)size_min(text.length, trial->width), text.data, error_slug(reject->code),
+                    (int)reject->text_length, reject->text ? reject->text : "");
         }
     batch->row_count = (uint32_t)size_min(batch->row_count, trial->count);
     static const struct shape clean = {0};

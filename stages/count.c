@@ -12,7 +12,8 @@
 struct group {
     uint64_t hash;
     uint64_t count;
-    struct value keys[]; /* key_count resolved keys, then as many to show (raw numbers as written) */
+    struct value
+        keys[]; /* key_count resolved keys, then as many to show (raw numbers as written) */
 };
 
 struct count_stage {
@@ -96,8 +97,7 @@ failed:
 static bool value_keep(struct value *value, struct arena *arena)
 {
     if (value->kind == VALUE_STRING || value->kind == VALUE_BYTES || value->kind == VALUE_RAW) {
-        const char *copy =
-            arena_copy_text(arena, (struct string){value->text, value->length});
+        const char *copy = arena_copy_text(arena, (struct string){value->text, value->length});
         value->text = copy;
         return copy != NULL;
     }
@@ -105,8 +105,7 @@ static bool value_keep(struct value *value, struct arena *arena)
 }
 
 /* The key of a row as compared and as shown. False: an arena is full. */
-static bool key_read(struct value cell, struct value *key, struct value *shown,
-                     struct arena *arena)
+static bool key_read(struct value cell, struct value *key, struct value *shown, struct arena *arena)
 {
     *shown = cell.kind == VALUE_ABSENT ? value_null() : cell;
     *key = value_resolve(*shown, arena);
@@ -160,8 +159,7 @@ static struct group *group_make(struct count_stage *count, const struct value *k
     if (count->group_count == count->order_capacity && !table_grow(count))
         return NULL;
     uint32_t n = count->key_count;
-    struct group *group =
-        arena_take(&count->arena, sizeof(*group) + 2 * n * sizeof(struct value));
+    struct group *group = arena_take(&count->arena, sizeof(*group) + 2 * n * sizeof(struct value));
     if (!group)
         return NULL;
     *group = (struct group){.hash = hash};
@@ -247,8 +245,7 @@ static enum stage_result count_batch(struct stage *stage, struct evaluator *eval
     return STAGE_OK;
 }
 
-static enum stage_result count_finish(struct stage *stage, struct batch *batch,
-                                      struct error *error)
+static enum stage_result count_finish(struct stage *stage, struct batch *batch, struct error *error)
 {
     (void)error;
     struct count_stage *count = (struct count_stage *)stage;

@@ -2,7 +2,8 @@
 #include "stages/edit.h"
 
 static const struct option_spec drop_options[] = {
-    {"fields", OPTION_PATHS, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL, "the fields to remove"},
+    {"fields", OPTION_PATHS, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL,
+     "the fields to remove"},
     {0},
 };
 

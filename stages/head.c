@@ -7,8 +7,7 @@ struct head_stage {
 };
 
 static const struct option_spec head_options[] = {
-    {"count", OPTION_INTEGER, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL,
-     "how many records"},
+    {"count", OPTION_INTEGER, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL, "how many records"},
     {0},
 };
 

@@ -1,6 +1,7 @@
 /* limit: a token bucket on the stream. `limit 500/s { burst 50 }`, or a named one that several
- * stages share: `limit api { rate 500/s }`. Serial: one thread each, in input order; a shared bucket
- * is locked. Records that may not pass yet wait in their batch, which is the backpressure. */
+ * stages share: `limit api { rate 500/s }`. Serial: one thread each, in input order; a shared
+ * bucket is locked. Records that may not pass yet wait in their batch, which is the backpressure.
+ */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,8 @@
 #include "lang/diagnostic.h"
 #include "stages/stages.h"
 
-/* Tokens are counted as saved-up time: an event costs 1/rate, and at most burst/rate can be saved up.
- * Whole sixteenths of a nanosecond, the cost rounded up: exact, and never above the rate. */
+/* Tokens are counted as saved-up time: an event costs 1/rate, and at most burst/rate can be saved
+ * up. Whole sixteenths of a nanosecond, the cost rounded up: exact, and never above the rate. */
 #define TICKS 16 /* in a nanosecond */
 struct token_bucket {
     pthread_mutex_t lock; /* guards `ready` */
@@ -19,7 +20,7 @@ struct token_bucket {
     int64_t cost;     /* ticks for each event */
     int64_t capacity; /* ticks */
     int64_t ready;    /* the time up to which everything is spent; monotonic, in ticks */
-    uint32_t users;  /* stages that hold it; main thread */
+    uint32_t users;   /* stages that hold it; main thread */
 };
 
 struct limit_stage {
@@ -32,8 +33,7 @@ static const struct option_spec limit_options[] = {
     {"name", OPTION_NAME, OPTION_POSITIONAL, NULL, NULL,
      "a limit that several statements share; one of them gives its rate"},
     {"rate", OPTION_RATE, OPTION_TUNING, NULL, NULL, "the rate of a named limit"},
-    {"burst", OPTION_INTEGER, OPTION_TUNING, NULL, "1",
-     "how many may pass at once after a pause"},
+    {"burst", OPTION_INTEGER, OPTION_TUNING, NULL, "1", "how many may pass at once after a pause"},
     {0},
 };
 
@@ -59,8 +59,7 @@ static struct token_bucket *bucket_find(struct shared_limits *shared, struct str
     for (uint32_t i = 0; i < shared->count; i++)
         if (string_equal(shared->buckets[i]->name, name))
             return shared->buckets[i];
-    struct token_bucket *bucket =
-        shared->count < SHARED_LIMITS ? bucket_make(name) : NULL;
+    struct token_bucket *bucket = shared->count < SHARED_LIMITS ? bucket_make(name) : NULL;
     if (bucket)
         shared->buckets[shared->count++] = bucket;
     return bucket;
@@ -85,8 +84,8 @@ static bool limit_open(struct stage_context *context, struct stage **stage)
         return false;
     if (rate == 0)
         rate = option_real(context->options, "rate", 0);
-    limit->bucket = name ? bucket_find(context->shared, name->text)
-                         : bucket_make((struct string){NULL, 0});
+    limit->bucket =
+        name ? bucket_find(context->shared, name->text) : bucket_make((struct string){NULL, 0});
     if (!limit->bucket) {
         diagnostics_error(context->diagnostics, context->options->span,
                           "too many limits (%d at most)", SHARED_LIMITS);

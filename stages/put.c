@@ -1,8 +1,10 @@
-/* put: Sets fields: a new one is appended, an old one changes in place. Const at run time; any worker. */
+/* put: Sets fields: a new one is appended, an old one changes in place. Const at run time; any
+ * worker. */
 #include "stages/edit.h"
 
 static const struct option_spec put_options[] = {
-    {"fields", OPTION_ASSIGNMENTS, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL, "the fields to set; each sees those before it"},
+    {"fields", OPTION_ASSIGNMENTS, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL,
+     "the fields to set; each sees those before it"},
     {0},
 };
 

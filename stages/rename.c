@@ -2,7 +2,8 @@
 #include "stages/edit.h"
 
 static const struct option_spec rename_options[] = {
-    {"fields", OPTION_RENAMES, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL, "NEW = OLD for each field"},
+    {"fields", OPTION_RENAMES, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL,
+     "NEW = OLD for each field"},
     {0},
 };
 

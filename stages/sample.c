@@ -54,7 +54,8 @@ static enum stage_result sample_batch(struct stage *stage, struct evaluator *eva
     uint32_t kept = 0;
     for (uint32_t i = 0; i < batch->row_count; i++) {
         uint32_t row = batch->rows[i];
-        uint64_t position = batch->created ? row : batch->origin.offset + batch->records[row].offset;
+        uint64_t position =
+            batch->created ? row : batch->origin.offset + batch->records[row].offset;
         uint64_t hash = hash_mix(key + position * 0x9e3779b97f4a7c15u);
         batch->rows[kept] = row;
         kept += sample->all || hash < sample->threshold;

@@ -2,7 +2,8 @@
 #include "stages/edit.h"
 
 static const struct option_spec select_options[] = {
-    {"fields", OPTION_SELECTIONS, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL, "the fields to keep, or new ones: NAME = EXPRESSION; an absent one is written as null"},
+    {"fields", OPTION_SELECTIONS, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL,
+     "the fields to keep, or new ones: NAME = EXPRESSION; an absent one is written as null"},
     {0},
 };
 

@@ -77,8 +77,8 @@ static enum stage_result where_batch(struct stage *stage, struct evaluator *eval
     if (!moves_apply(&where->moves, evaluator, batch, stage->index))
         return STAGE_SPLIT;
     struct value *results = arena_take(&batch->arena, batch->record_count * sizeof(*results) + 1);
-    if (!results || !expression_batch(where->condition, &evaluation, batch->rows,
-                                      batch->row_count, results))
+    if (!results ||
+        !expression_batch(where->condition, &evaluation, batch->rows, batch->row_count, results))
         return STAGE_SPLIT;
     uint32_t kept = 0, filtered = 0;
     for (uint32_t i = 0; i < batch->row_count; i++) {

@@ -1,6 +1,7 @@
-/* Thousands of seeded runs in the simulator: any schedule, batch size, number of workers, short read,
- * failed operation and signal. The oracle is a model of each program in plain C below: the output
- * must be the model's and the ledger its counts, or the run has failed and left the old target.
+/* Thousands of seeded runs in the simulator: any schedule, batch size, number of workers, short
+ * read, failed operation and signal. The oracle is a model of each program in plain C below: the
+ * output must be the model's and the ledger its counts, or the run has failed and left the old
+ * target.
  *
  * LEAT_SEEDS=N runs N seeds (10,000 if unset); LEAT_SEED=K runs just that one. */
 #include <errno.h>
@@ -16,7 +17,7 @@
 #include "tests/suite.h"
 
 #define RECORDS_MOST 240
-#define TEXT_MOST (256 * 1024)
+#define TEXT_MOST    (256 * 1024)
 
 /* A case: the input's numbers and which lines are malformed, and what should come of it. */
 struct trial {
@@ -151,17 +152,16 @@ static void model_two_serials(struct trial *trial)
     trial->created = groups;
     trial->filtered += groups > 0;
     for (unsigned i = 1; i < groups; i++) {
-        int written = snprintf(trial->expected + trial->expected_length,
-                               TEXT_MOST - trial->expected_length,
-                               "{\"k\":%u,\"count\":%u,\"c\":%u}\n", order[i], counts[order[i]],
-                               counts[order[i]]);
+        int written = snprintf(
+            trial->expected + trial->expected_length, TEXT_MOST - trial->expected_length,
+            "{\"k\":%u,\"count\":%u,\"c\":%u}\n", order[i], counts[order[i]], counts[order[i]]);
         trial->expected_length += (size_t)written;
         trial->written++;
     }
 }
 
-static void (*const models[])(struct trial *) = {model_filter, model_head, model_count,
-                                                 model_limit, model_two_serials};
+static void (*const models[])(struct trial *) = {model_filter, model_head, model_count, model_limit,
+                                                 model_two_serials};
 
 /* ---- files ---- */
 
@@ -191,9 +191,9 @@ static bool write_input(struct trial *trial, const char *path)
         if (trial->bad[i])
             length += (size_t)snprintf(text + length, 64, "{\"n\":%u,oops}\n", i);
         else
-            length += (size_t)snprintf(text + length, 200, "{\"n\":%u,\"k\":\"k%u\",\"pad\":\"%.*s\"}\n",
-                                       i, i % 4, (int)below(trial, 40),
-                                       "0123456789012345678901234567890123456789");
+            length += (size_t)snprintf(
+                text + length, 200, "{\"n\":%u,\"k\":\"k%u\",\"pad\":\"%.*s\"}\n", i, i % 4,
+                (int)below(trial, 40), "0123456789012345678901234567890123456789");
     }
     if (length && below(trial, 4) == 0)
         length--; /* no newline at the end */
@@ -248,8 +248,7 @@ static bool fail(const struct trial *trial, const char *what)
 {
     printf("\nsimulator: seed %llu: %s\n  program: %s\n  replay: LEAT_SEED=%llu "
            "build/tests/pipeline simulator\n",
-           (unsigned long long)trial->seed, what, trial->program,
-           (unsigned long long)trial->seed);
+           (unsigned long long)trial->seed, what, trial->program, (unsigned long long)trial->seed);
     return false;
 }
 
@@ -293,9 +292,8 @@ static bool check_success(struct trial *trial, struct run *run, const char *targ
         snprintf(why, sizeof(why),
                  "ledger: read %llu/%u written %llu/%u filtered %llu/%u absorbed %llu/%u created "
                  "%llu/%u rejected %llu/%u (is/should be)",
-                 (unsigned long long)totals.read, trial->read,
-                 (unsigned long long)totals.written, trial->written,
-                 (unsigned long long)totals.filtered, trial->filtered,
+                 (unsigned long long)totals.read, trial->read, (unsigned long long)totals.written,
+                 trial->written, (unsigned long long)totals.filtered, trial->filtered,
                  (unsigned long long)totals.absorbed, trial->absorbed,
                  (unsigned long long)totals.created, trial->created,
                  (unsigned long long)totals.rejected, trial->rejected);
@@ -372,8 +370,8 @@ static bool trial_seed(uint64_t seed, const char *folder)
     snprintf(input, sizeof(input), "%s/input.ndjson", folder);
     snprintf(target, sizeof(target), "%s/target.ndjson", folder);
     snprintf(rejects, sizeof(rejects), "%s/rejects.ndjson", folder);
-    snprintf(batch, sizeof(batch), "%u", below(&trial, 3) == 0 ? 1 + below(&trial, 60)
-                                                               : 100 + below(&trial, 9000));
+    snprintf(batch, sizeof(batch), "%u",
+             below(&trial, 3) == 0 ? 1 + below(&trial, 60) : 100 + below(&trial, 9000));
     if (!write_input(&trial, input) || !write_file(target, "old", 3) ||
         setenv("LEAT_BATCH_TEXT", batch, 1) != 0)
         return fail(&trial, "cannot write the input");
