@@ -13,6 +13,8 @@ struct partition_run {
     uint64_t length; /* of the records behind the path */
 };
 
+/* Opens the sink for the template `path`; touches no file before start. False: *error says which
+ * option is wrong. Main thread; the sink is freed by its close. */
 bool partition_sink_open(struct sink_context *context, struct string path, struct sink **sink,
                          struct error *error);
 
