@@ -21,8 +21,19 @@ static double rate_of(double amount, double seconds)
     return seconds > 0 ? amount / seconds : 0;
 }
 
+/* What stands between in and out. A run that failed was cut off between the two, which is no fault of
+ * the ledger's: its figures say how far each had come. */
+static const char *line_relation(const struct run *run, const struct run_totals *totals)
+{
+    int status = run_exit_status(run);
+    if (status != RUN_DONE && status != RUN_REJECTED)
+        return ";";
+    return ledger_balances(totals) ? " =" : " !=";
+}
+
 /* "1,000 read = 40 written + 960 filtered   0.021 s, 48,211 records/s" */
-static void line_compose(char *line, size_t size, const struct run_totals *totals)
+static void line_compose(char *line, size_t size, const struct run *run,
+                         const struct run_totals *totals)
 {
     const struct {
         uint64_t count;
@@ -35,8 +46,8 @@ static void line_compose(char *line, size_t size, const struct run_totals *total
         length += (size_t)snprintf(line + length, size - length, " + %s created",
                                    human_count(totals->created).text);
     length +=
-        (size_t)snprintf(line + length, size - length, " %s %s written",
-                         ledger_balances(totals) ? "=" : "!=", human_count(totals->written).text);
+        (size_t)snprintf(line + length, size - length, "%s %s written", line_relation(run, totals),
+                         human_count(totals->written).text);
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
         if (ends[i].count)
             length += (size_t)snprintf(line + length, size - length, " + %s %s",
@@ -52,8 +63,9 @@ static void print_figure(FILE *out, const char *name, uint64_t count, const char
     fprintf(out, "  %-9s %14s%s%s\n", name, human_count(count).text, *rest ? "  " : "", rest);
 }
 
-static void print_figures(FILE *out, const struct run_totals *totals)
+static void print_figures(FILE *out, const struct run *run, const struct run_totals *totals)
 {
+    int status = run_exit_status(run);
     char rest[128];
     fputs("ledger\n", out);
     snprintf(rest, sizeof(rest), "%s, %s/s", human_bytes((double)totals->bytes_read).text,
@@ -67,7 +79,9 @@ static void print_figures(FILE *out, const struct run_totals *totals)
         print_figure(out, "absorbed", totals->absorbed, "");
     print_figure(out, "rejected", totals->rejected, "");
     uint64_t ended = totals->written + totals->filtered + totals->absorbed + totals->rejected;
-    if (ledger_balances(totals))
+    if (status != RUN_DONE && status != RUN_REJECTED)
+        fputs("  cut off where the run ended", out);
+    else if (ledger_balances(totals))
         fputs("  balanced", out);
     else
         fprintf(out, "  NOT balanced: %s read, %s accounted for",
@@ -144,14 +158,14 @@ static void print_causes(const struct run *run)
 void ledger_print(FILE *out, struct run *run, const struct run_totals *totals, bool whole)
 {
     char line[512];
-    line_compose(line, sizeof(line), totals);
+    line_compose(line, sizeof(line), run, totals);
     print_causes(run);
     if (notice_is_json()) {
         notice(NOTICE_INFO, "ledger", "%s", line);
     } else if (!whole) {
         fprintf(out, "leat: %s\n", line);
     } else {
-        print_figures(out, totals);
+        print_figures(out, run, totals);
         print_stages(out, run);
     }
 }

@@ -150,7 +150,8 @@ static struct resolution scope_resolve(void *context, const struct path *path)
     }
     if (scope->closed || !scope_base_has(scope, name)) {
         scope_unknown(scope, path->span, name);
-        return (struct resolution){RESOLVED_ABSENT, COLUMN_NONE, path->count};
+        /* some column, so that one mistake does not become two */
+        return (struct resolution){RESOLVED_COLUMN, scope_hidden_column(scope), path->count};
     }
     uint32_t column = scope_base_column(scope, path->names, path->count);
     scope->column_read[column] = true;

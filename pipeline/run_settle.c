@@ -64,8 +64,9 @@ static void settle_fatal(struct run *run, const struct batch *batch, const struc
     struct error error;
     run->fatal = true;
     reject_place(run, batch, reject, place, sizeof(place));
-    error_set(&error, reject->code, "%s: %s: %.*s", place, reject_stage(run, reject),
-              (int)reject->text_length, reject->text ? reject->text : "");
+    error_set(&error, reject->code, "%s: %s: %.*s (%s)", place, reject_stage(run, reject),
+              (int)reject->text_length, reject->text ? reject->text : error_meaning(reject->code),
+              error_slug(reject->code));
     run_fail(run, &error);
     let_go(run);
 }
@@ -77,8 +78,10 @@ static void settle_rejects(struct run *run, struct batch *batch)
         char text[240];
         snprintf(text, sizeof(text), "%.*s", (int)reject->text_length,
                  reject->text ? reject->text : "");
-        cause_count(run->causes, &run->cause_count, reject_stage(run, reject), reject->code, text,
-                    1);
+        /* one that nothing bears is told as the error that ends the run */
+        if (run->plan->has_rejects)
+            cause_count(run->causes, &run->cause_count, reject_stage(run, reject), reject->code,
+                        text, 1);
         run->totals.rejected++;
     }
     if (batch->progress->taken_rejects && !run->plan->has_rejects && !run->fatal)
