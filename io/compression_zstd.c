@@ -65,14 +65,35 @@ static enum codec_result zstd_damaged(const struct zstd_codec *codec,
     return CODEC_FAIL;
 }
 
+/* The library may also read formats from before the RFC, whose windows know no limit. */
+static bool frame_is_known(const struct decoder_input *input)
+{
+    size_t left = decoder_input_left(input); /* too few at the end: truncated, as will be said */
+    return left < COMPRESSION_MAGIC ||
+           compression_detect(input->buffer + input->position, left) == COMPRESSION_ZSTD;
+}
+
+static enum codec_result zstd_foreign(const struct zstd_codec *codec,
+                                      const struct decoder_input *input, struct error *error)
+{
+    error_set(error, ERROR_CORRUPT, "%s: damaged at byte %llu: no zstd frame begins here",
+              input->name, (unsigned long long)codec->frame);
+    return CODEC_FAIL;
+}
+
 static enum codec_result zstd_decode(struct codec *base, struct decoder_input *input, char *buffer,
                                      size_t length, size_t *filled, struct error *error)
 {
     struct zstd_codec *codec = (struct zstd_codec *)base;
     if (!codec->frame_open) {
-        if (decoder_input_left(input) == 0)
-            return input->end ? CODEC_END : CODEC_INPUT;
+        size_t left = decoder_input_left(input);
+        if (left < COMPRESSION_MAGIC && !input->end)
+            return CODEC_INPUT;
+        if (left == 0)
+            return CODEC_END;
         codec->frame = decoder_input_offset(input);
+        if (!frame_is_known(input))
+            return zstd_foreign(codec, input, error);
         codec->frame_open = true;
     }
     ZSTD_inBuffer in = {input->buffer, input->length, input->position};

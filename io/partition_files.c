@@ -429,6 +429,24 @@ uint64_t partition_files_written(const struct partition_files *files)
     return files->written;
 }
 
+/* Makes the folders of the fixed prefix: its author wrote them down, no record did. */
+static bool prefix_make(char *prefix, struct error *error)
+{
+    for (char *at = prefix; *at; at++) {
+        if (*at != '/' || at == prefix)
+            continue;
+        *at = 0;
+        int fault = fault_io();
+        bool made = !fault && (mkdir(prefix, 0777) == 0 || errno == EEXIST);
+        if (!made)
+            error_set_errno(error, fault ? fault : errno, "cannot make the folder %s", prefix);
+        *at = '/';
+        if (!made)
+            return false;
+    }
+    return true;
+}
+
 struct partition_files *partition_files_open(const struct partition_options *options,
                                              struct error *error)
 {
@@ -451,13 +469,11 @@ struct partition_files *partition_files_open(const struct partition_options *opt
     bool done = files->prefix && files->slots && (files->encoded || !encodes);
     if (!done)
         error_set(error, ERROR_MEMORY, "no memory for a sink");
-    if (done)
+    if (done && prefix_make(files->prefix, error))
         files->folder =
             file_open(files->prefix[0] ? files->prefix : ".", O_RDONLY | O_DIRECTORY, 0, error);
     if (files->folder >= 0)
         return files;
-    if (done)
-        error_add_context(error, "the folder that partitions go to must be there");
     partition_files_close(files);
     return NULL;
 }

@@ -26,8 +26,10 @@ struct writer {
     int fd;
     bool is_stream;
     struct stream stream;
+    uint64_t base;    /* where the first piece went */
     uint64_t offset;  /* where the next piece goes */
     uint64_t written; /* bytes that reached the system */
+    uint64_t flushed; /* of them, those whose way to the disk was begun */
     unsigned first;   /* ring of pieces: first given back next, started counted from first */
     unsigned count;
     unsigned started;
