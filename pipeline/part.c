@@ -161,6 +161,15 @@ static void text_locate(const struct plan *plan, struct batch *batch)
     batch->segment = 0;
 }
 
+void part_rewind(struct batch *batch, size_t mark)
+{
+    if (arena_mark(&batch->arena) == mark)
+        return;
+    for (uint32_t i = 0; i < batch->column_count; i++)
+        batch->columns[i].decoded = NULL;
+    arena_rewind(&batch->arena, mark);
+}
+
 static void slice_open(struct batch *batch)
 {
     batch->progress->slices[batch->segment] = (struct slice){
@@ -259,7 +268,7 @@ static void segment_run(const struct plan *plan, struct evaluator *evaluator, st
     struct attempt attempt;
     attempt_begin(plan, batch, &attempt);
     for (;;) {
-        arena_rewind(&batch->arena, slice->mark);
+        part_rewind(batch, slice->mark);
         batch->rows = arena_take(&batch->arena, (wanted + 1) * sizeof(*batch->rows));
         /* kept free for the snapshot that the serial stage behind the segment may want */
         size_t reserve = (wanted + 16) * sizeof(*batch->rows);
@@ -276,7 +285,7 @@ static void segment_run(const struct plan *plan, struct evaluator *evaluator, st
         if (wanted <= 1) {
             /* not even one record: it is the record's fault */
             uint32_t row = slice->rows[slice->next];
-            arena_rewind(&batch->arena, slice->mark);
+            part_rewind(batch, slice->mark);
             batch->rows = slice->rows;
             batch->row_count = 0;
             CHECK(wanted == 0 ||
@@ -348,7 +357,7 @@ bool part_resumes_serial(const struct plan *plan, struct batch *batch, uint32_t 
         if (progress->held[i].count) {
             batch->rows = progress->held[i].rows;
             batch->row_count = progress->held[i].count;
-            arena_rewind(&batch->arena, progress->held[i].mark);
+            part_rewind(batch, progress->held[i].mark);
             progress->held[i] = (struct held){0};
             batch->segment = i;
             *serial = i;

@@ -80,6 +80,8 @@ bool part_resumes_serial(const struct plan *plan, struct batch *batch, uint32_t 
 /* Around a serial stage's call: before, and after it returned STAGE_OK or STAGE_STOP. */
 void part_serial_enter(const struct plan *plan, struct batch *batch);
 void part_serial_leave(const struct plan *plan, struct batch *batch, bool stop);
+/* Gives the arena back down to `mark`, and forgets the decoded cells, which may lie above it. */
+void part_rewind(struct batch *batch, size_t mark);
 /* True: nothing of this batch will come to the serial stage behind `segment` again. */
 bool part_upstream_done(const struct batch *batch, uint32_t segment);
 /* The rejects to account for now, in order of records; those behind the boundary stay. */

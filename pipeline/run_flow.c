@@ -249,7 +249,7 @@ static enum stage_result serial_call(struct serial_actor *serial, struct stage *
         enum stage_result result = stage->ops->batch(stage, serial->evaluator, batch, error);
         if (result != STAGE_SPLIT)
             return result;
-        arena_rewind(&batch->arena, mark);
+        part_rewind(batch, mark);
         if (batch->row_count <= 1) {
             error_set(error, ERROR_MEMORY, "%s: one record needs more memory than --memory allows",
                       stage->label);
