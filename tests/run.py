@@ -52,6 +52,9 @@ def steps_plain(build):
     found += suites_of(build)
     make = os.environ.get('MAKE', 'make')
     found.append(Step('install', ['sh', 'tests/install.sh', make, build]))
+    pages = f'rm -rf {build}/reference && mkdir {build}/reference && ' \
+            f'{build}/leat help --markdown {build}/reference && diff -r {build}/reference docs/reference'
+    found.append(Step('reference', ['sh', '-c', pages]))
     if shutil.which('aarch64-linux-gnu-gcc'):
         found.append(Step('cross', [make, f'BUILD={build}', 'cross']))
     bounds = ['python3', 'tests/bounds/run.py', '--leat', f'{build}/leat']
