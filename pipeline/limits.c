@@ -72,6 +72,10 @@ bool limits_plan(struct limits *limits, size_t memory, unsigned workers, unsigne
     limits->record_limit = size_max(limits->record_limit, limits->batch_text);
     limits->jumbo_arena = size_max(limits->jumbo_arena, limits->batch_arena);
     limits->jumbo_output = size_max(limits->jumbo_output, limits->batch_output);
+    /* what nobody else needs is for the groups of aggregations */
+    size_t sum = limits_sum(limits);
+    if (stages && sum < memory)
+        limits->stage_memory += (memory - sum) / stages;
     return true;
 }
 
