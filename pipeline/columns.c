@@ -24,10 +24,11 @@ struct fill_stage {
 };
 
 static const struct option_spec no_options[] = {{0}};
-static const struct noun columns_noun = {
-    .name = "columns", .doc = "Takes the columns from the first record", .options = no_options};
+static const struct noun columns_noun = {.name = "first_record",
+                                         .doc = "Takes the columns from the first record",
+                                         .options = no_options};
 static const struct noun fill_noun = {
-    .name = "columns_fill", .doc = "Brings records into columns", .options = no_options};
+    .name = "columns", .doc = "Brings records into columns", .options = no_options};
 
 static bool field_fix(struct columns_state *columns, uint32_t index,
                       const struct record_field *field, struct error *error)
