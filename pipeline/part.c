@@ -259,6 +259,31 @@ static bool segment_attempt(const struct plan *plan, struct evaluator *evaluator
     return true;
 }
 
+/* The segment with `wanted` rows of the slice. False: the arena does not hold what that needs. */
+static bool segment_try(const struct plan *plan, struct evaluator *evaluator, struct batch *batch,
+                        const struct slice *slice, uint32_t wanted, struct part_clock *clock)
+{
+    struct arena *arena = &batch->arena;
+    size_t limit = arena->limit;
+    part_rewind(batch, slice->mark);
+    batch->rows = arena_take(arena, (wanted + 1) * sizeof(*batch->rows));
+    /* kept free for the snapshot that the serial stage behind the segment may want */
+    size_t reserve = (wanted + 16) * sizeof(*batch->rows);
+    if (!batch->rows || limit - arena->used <= reserve)
+        return false;
+    /* what this segment makes stays: the ones behind it need their share, or they could not take
+     * even one of its rows on */
+    size_t share = limit - arena->used - reserve;
+    if (wanted > 1)
+        share /= plan->segment_count - batch->segment;
+    memcpy(batch->rows, slice->rows + slice->next, wanted * sizeof(*batch->rows));
+    batch->row_count = wanted;
+    arena->limit = arena->used + share;
+    bool done = segment_attempt(plan, evaluator, batch, clock);
+    arena->limit = limit;
+    return done;
+}
+
 /* Takes as many of the slice's rows through the segment as the arena lets. */
 static void segment_run(const struct plan *plan, struct evaluator *evaluator, struct batch *batch,
                         struct part_clock *clock)
@@ -267,20 +292,7 @@ static void segment_run(const struct plan *plan, struct evaluator *evaluator, st
     uint32_t wanted = slice->count - slice->next;
     struct attempt attempt;
     attempt_begin(plan, batch, &attempt);
-    for (;;) {
-        part_rewind(batch, slice->mark);
-        batch->rows = arena_take(&batch->arena, (wanted + 1) * sizeof(*batch->rows));
-        /* kept free for the snapshot that the serial stage behind the segment may want */
-        size_t reserve = (wanted + 16) * sizeof(*batch->rows);
-        if (batch->rows && batch->arena.limit - batch->arena.used > reserve) {
-            memcpy(batch->rows, slice->rows + slice->next, wanted * sizeof(*batch->rows));
-            batch->row_count = wanted;
-            batch->arena.limit -= reserve;
-            bool done = segment_attempt(plan, evaluator, batch, clock);
-            batch->arena.limit += reserve;
-            if (done)
-                break;
-        }
+    while (!segment_try(plan, evaluator, batch, slice, wanted, clock)) {
         attempt_undo(plan, batch, &attempt);
         if (wanted <= 1) {
             /* not even one record: it is the record's fault */
