@@ -1,6 +1,6 @@
 /* Fixing the columns of a format that needs them (CSV, a table) where they are not known before the
  * run: the first record in input order gives them. Two stages that the plan adds behind the last
- * one: `columns` is serial and looks at that record; `columns_fill` is parallel and makes a column
+ * one: `first_record` is serial and looks at it; `columns` is parallel and makes a column
  * of cells for each, and rejects records that have a further field. */
 #ifndef LEAT_PIPELINE_COLUMNS_H
 #define LEAT_PIPELINE_COLUMNS_H
