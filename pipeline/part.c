@@ -10,7 +10,9 @@
 #include "pipeline/log.h"
 #include "pipeline/part_encode.h"
 
-#define SNAPSHOTS(plan) ((plan)->stage_count + 1)
+/* What became of a record: the stage that took it out, or one of these. */
+#define FATE_LIVE   UINT16_MAX       /* on its way, or delivered */
+#define FATE_SOURCE (UINT16_MAX - 1) /* rejected before any stage saw it */
 
 bool part_open(const struct plan *plan, struct batch *batch, struct error *error)
 {
@@ -21,9 +23,11 @@ bool part_open(const struct plan *plan, struct batch *batch, struct error *error
     struct batch_progress *progress = batch->progress;
     if (progress) {
         progress->saved = memory_take_zeroed(plan->stage_count + 1, sizeof(*progress->saved));
-        progress->snapshots = memory_take_zeroed(SNAPSHOTS(plan), sizeof(*progress->snapshots));
+        if (plan->last_head != UINT32_MAX)
+            progress->fates = memory_take_zeroed(BATCH_MAX_RECORDS, sizeof(*progress->fates));
     }
-    if (!batch->columns || !batch->counts || !progress || !progress->saved || !progress->snapshots)
+    if (!batch->columns || !batch->counts || !progress || !progress->saved ||
+        (plan->last_head != UINT32_MAX && !progress->fates))
         return error_set(error, ERROR_MEMORY, "no memory for the batches");
     return true;
 }
@@ -34,7 +38,7 @@ void part_close(struct batch *batch)
     free(batch->counts);
     if (batch->progress) {
         free(batch->progress->saved);
-        free(batch->progress->snapshots);
+        free(batch->progress->fates);
     }
     free(batch->progress);
 }
@@ -57,6 +61,7 @@ static void progress_clear(const struct plan *plan, struct batch *batch)
     progress->encode_count = progress->encode_next = 0;
     progress->reported = progress->boundary = 0;
     progress->cut = false;
+    progress->creator = UINT32_MAX;
     progress->sink_records = 0;
     memset(batch->counts, 0, plan->stage_count * sizeof(*batch->counts));
     memset(batch->columns, 0, batch->column_count * sizeof(*batch->columns));
@@ -98,6 +103,7 @@ void part_begin_created(const struct plan *plan, struct batch *batch)
     batch->overlong = batch->jumbo = batch->clean = false;
     batch->progress->text_left = false;
     batch->progress->text_length = 0;
+    batch->progress->fates_fresh = true;
     batch->origin = (struct origin){0};
 }
 
@@ -172,25 +178,49 @@ void part_rewind(struct batch *batch, size_t mark)
 
 static void slice_open(struct batch *batch)
 {
-    batch->progress->slices[batch->segment] = (struct slice){
+    struct batch_progress *progress = batch->progress;
+    bool first = batch->segment == 0 || (batch->created && progress->fates_fresh);
+    if (progress->fates && first) {
+        for (uint32_t i = 0; i < batch->record_count; i++)
+            progress->fates[i] = FATE_SOURCE;
+        for (uint32_t i = 0; i < batch->row_count; i++)
+            progress->fates[batch->rows[i]] = FATE_LIVE;
+    }
+    progress->fates_fresh = false;
+    progress->slices[batch->segment] = (struct slice){
         .rows = batch->rows,
         .count = batch->row_count,
         .mark = arena_mark(&batch->arena),
     };
 }
 
-/* Notes which rows enter a stage. False: arena full. */
-static bool snapshot_take(const struct plan *plan, struct batch *batch, uint32_t stage)
+/* A copy of the selection, as it enters a stage. NULL: arena full. */
+static uint32_t *rows_copy(struct batch *batch)
 {
-    if (plan->last_head == UINT32_MAX || stage > plan->last_head + 1)
-        return true;
     uint32_t *rows = arena_take(&batch->arena, (batch->row_count + 1) * sizeof(*rows));
-    if (!rows)
-        return false;
-    if (batch->row_count)
+    if (rows && batch->row_count)
         memcpy(rows, batch->rows, batch->row_count * sizeof(*rows));
-    batch->progress->snapshots[stage] = (struct snapshot){rows, batch->row_count};
-    return true;
+    return rows;
+}
+
+static bool fates_wanted(const struct plan *plan, uint32_t stage)
+{
+    return plan->last_head != UINT32_MAX && stage <= plan->last_head;
+}
+
+static void fates_set(struct batch *batch, const uint32_t *rows, uint32_t count, uint16_t fate)
+{
+    for (uint32_t i = 0; batch->progress->fates && i < count; i++)
+        batch->progress->fates[rows[i]] = fate;
+}
+
+/* Rows that entered the stage and are neither selected nor held back were taken out by it. */
+static void fates_note(struct batch *batch, uint32_t stage, const uint32_t *entered,
+                       uint32_t count)
+{
+    fates_set(batch, entered, count, (uint16_t)stage);
+    fates_set(batch, batch->rows, batch->row_count, FATE_LIVE);
+    fates_set(batch, batch->rest, batch->rest_count, FATE_LIVE);
 }
 
 /* One stage over the selection. False: arena full. */
@@ -201,7 +231,8 @@ static bool stage_run(const struct plan *plan, struct evaluator *evaluator, stru
     struct stage_count *count = &batch->counts[index];
     uint32_t entered = batch->row_count, rejects = batch->reject_count;
     struct error error;
-    if (!snapshot_take(plan, batch, index))
+    uint32_t *rows = fates_wanted(plan, index) ? rows_copy(batch) : NULL;
+    if (!rows && fates_wanted(plan, index))
         return false;
     int64_t begin = clock_monotonic();
     enum stage_result result = stage->ops->batch(stage, evaluator, batch, &error);
@@ -212,6 +243,8 @@ static bool stage_run(const struct plan *plan, struct evaluator *evaluator, stru
     if (result == STAGE_SPLIT)
         return false;
     CHECK(result == STAGE_OK);
+    if (rows)
+        fates_note(batch, index, rows, entered);
     count->read += entered;
     count->written += batch->row_count;
     count->rejected += batch->reject_count - rejects;
@@ -267,7 +300,7 @@ static bool segment_try(const struct plan *plan, struct evaluator *evaluator, st
     size_t limit = arena->limit;
     part_rewind(batch, slice->mark);
     batch->rows = arena_take(arena, (wanted + 1) * sizeof(*batch->rows));
-    /* kept free for the snapshot that the serial stage behind the segment may want */
+    /* kept free for the copy that the serial stage behind the segment begins with */
     size_t reserve = (wanted + 16) * sizeof(*batch->rows);
     if (!batch->rows || limit - arena->used <= reserve)
         return false;
@@ -279,6 +312,7 @@ static bool segment_try(const struct plan *plan, struct evaluator *evaluator, st
     memcpy(batch->rows, slice->rows + slice->next, wanted * sizeof(*batch->rows));
     batch->row_count = wanted;
     arena->limit = arena->used + share;
+    fates_set(batch, batch->rows, wanted, FATE_LIVE);
     bool done = segment_attempt(plan, evaluator, batch, clock);
     arena->limit = limit;
     return done;
@@ -300,10 +334,13 @@ static void segment_run(const struct plan *plan, struct evaluator *evaluator, st
             part_rewind(batch, slice->mark);
             batch->rows = slice->rows;
             batch->row_count = 0;
+            uint32_t stage = plan->segments[batch->segment].first;
+            bool is_stage = stage < plan->stage_count;
             CHECK(wanted == 0 ||
-                  batch_reject(batch, row, (uint16_t)plan->segments[batch->segment].first,
-                               ERROR_LIMIT, UINT32_MAX,
-                               "the record needs more memory than --memory allows"));
+                  batch_reject(batch, row, is_stage ? (uint16_t)stage : STAGE_SINK, ERROR_LIMIT,
+                               UINT32_MAX, "the record needs more memory than --memory allows"));
+            if (is_stage)
+                fates_set(batch, &row, wanted, (uint16_t)stage);
             break;
         }
         wanted = (wanted + 1) / 2;
@@ -329,7 +366,7 @@ static uint32_t next_pending(const struct plan *plan, const struct batch *batch)
         if (slice->next < slice->count)
             return slice->rows[slice->next];
     }
-    return batch->record_count;
+    return progress->cut ? progress->cut_end : batch->record_count;
 }
 
 static bool rows_pending(const struct batch *batch, uint32_t from, uint32_t to)
@@ -347,12 +384,53 @@ bool part_upstream_done(const struct batch *batch, uint32_t segment)
            batch->progress->held[segment].count == 0;
 }
 
+static uint32_t rejects_below(const struct batch *batch, uint32_t stage, uint32_t boundary)
+{
+    uint32_t count = 0;
+    for (const struct reject *reject = batch->rejects; reject; reject = reject->next)
+        count += reject->stage == stage && reject->record < boundary;
+    return count;
+}
+
+/* Stages up to the last `head` have seen records that a later part may find to be none of the run's:
+ * their counts are made anew, of just the records that this part accounts for. */
+static void counts_bound(const struct plan *plan, struct batch *batch)
+{
+    struct batch_progress *progress = batch->progress;
+    if (!progress->fates)
+        return;
+    uint32_t first = batch->created ? progress->creator + 1 : 0;
+    uint64_t live = 0;
+    for (uint32_t i = first; i <= plan->last_head; i++)
+        batch->counts[i] = (struct stage_count){.mismatched = batch->counts[i].mismatched};
+    for (uint32_t record = progress->reported; record < progress->boundary; record++) {
+        uint16_t fate = progress->fates[record];
+        live += fate != FATE_SOURCE;
+        if (fate <= plan->last_head)
+            batch->counts[fate].filtered++;
+    }
+    for (uint32_t i = first; i <= plan->last_head; i++) {
+        struct stage_count *count = &batch->counts[i];
+        count->read = live;
+        live -= count->filtered;
+        count->written = live;
+        count->rejected = rejects_below(batch, i, progress->boundary);
+        count->filtered -= count->rejected;
+        if (plan->stages[i].stage->ops->finish) {
+            count->absorbed = count->filtered;
+            count->filtered = 0;
+        }
+        if (progress->cut && count->mismatched > count->filtered)
+            count->mismatched = count->filtered;
+    }
+}
+
 /* What a delivered part accounts for, and whether anything is left after it. */
 static void part_bound(const struct plan *plan, struct batch *batch)
 {
     struct batch_progress *progress = batch->progress;
-    if (!progress->cut)
-        progress->boundary = next_pending(plan, batch);
+    progress->boundary = next_pending(plan, batch);
+    counts_bound(plan, batch);
     batch->last_part = !progress->text_left && !rows_pending(batch, 0, plan->segment_count) &&
                        progress->encode_next == progress->encode_count;
 }
@@ -429,58 +507,38 @@ void part_serial_enter(const struct plan *plan, struct batch *batch)
 {
     uint32_t index = plan->segments[batch->segment].serial;
     CHECK(index != UINT32_MAX);
+    struct batch_progress *progress = batch->progress;
     batch->rest = NULL;
     batch->rest_count = 0;
-    CHECK(snapshot_take(plan, batch, index));
+    progress->entered_mark = arena_mark(&batch->arena);
+    progress->entered = rows_copy(batch);
+    progress->entered_count = batch->row_count;
+    progress->entered_rejects = batch->reject_count;
+    progress->entered_tail = batch->rejects_tail;
+    CHECK(progress->entered); /* segment_try kept room for it */
     batch->counts[index].read += batch->row_count;
 }
 
-/* Rows of a snapshot below the boundary. */
-static uint32_t snapshot_below(const struct snapshot *snapshot, uint32_t boundary)
-{
-    uint32_t low = 0, high = snapshot->count;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (snapshot->rows[middle] < boundary)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static uint32_t rejects_below(const struct batch *batch, uint32_t stage, uint32_t boundary)
-{
-    uint32_t count = 0;
-    for (const struct reject *reject = batch->rejects; reject; reject = reject->next)
-        count += reject->stage == stage && reject->record < boundary;
-    return count;
-}
-
-/* `head` ended the run inside this part: the counts are worked out again as if the records behind
- * the last one wanted had never been read. */
-static void counts_cut(const struct plan *plan, struct batch *batch, uint32_t head,
-                       uint32_t boundary)
+void part_serial_undo(struct batch *batch)
 {
     struct batch_progress *progress = batch->progress;
-    for (uint32_t i = 0; i <= head; i++) {
-        struct stage_count *count = &batch->counts[i];
-        if (count->created)
-            count->created = boundary;
-        if (!progress->snapshots[i].rows || count->read == 0)
-            continue;
-        count->read = snapshot_below(&progress->snapshots[i], boundary);
-        count->written =
-            i == head ? batch->row_count : snapshot_below(&progress->snapshots[i + 1], boundary);
-        count->rejected = rejects_below(batch, i, boundary);
-        count->filtered = count->read - count->written - count->rejected;
-        if (count->mismatched > count->filtered)
-            count->mismatched = count->filtered;
-    }
+    size_t copy = progress->entered_mark +
+                  (progress->entered_count + 1) * sizeof(*progress->entered) + 16;
+    part_rewind(batch, size_min(copy, arena_mark(&batch->arena)));
+    memcpy(batch->rows, progress->entered, progress->entered_count * sizeof(*batch->rows));
+    batch->rejects_tail = progress->entered_tail;
+    *batch->rejects_tail = NULL;
+    batch->reject_count = progress->entered_rejects;
+}
+
+/* `head` ended the run inside this part: nothing behind the last record wanted was ever read. */
+static void progress_cut(const struct plan *plan, struct batch *batch, uint32_t end)
+{
+    struct batch_progress *progress = batch->progress;
     struct reject **link = &batch->rejects;
     batch->reject_count = 0;
     while (*link) {
-        if ((*link)->record >= boundary) {
+        if ((*link)->record >= end) {
             *link = (*link)->next;
             continue;
         }
@@ -488,8 +546,8 @@ static void counts_cut(const struct plan *plan, struct batch *batch, uint32_t he
         link = &(*link)->next;
     }
     batch->rejects_tail = link;
-    progress->boundary = boundary;
     progress->cut = true;
+    progress->cut_end = end;
     progress->text_left = false;
     for (uint32_t i = 0; i < plan->segment_count; i++) {
         progress->slices[i].next = progress->slices[i].count;
@@ -502,17 +560,22 @@ void part_serial_leave(const struct plan *plan, struct batch *batch, bool stop)
     struct batch_progress *progress = batch->progress;
     uint32_t index = plan->segments[batch->segment].serial;
     struct stage_count *count = &batch->counts[index];
+    if (fates_wanted(plan, index))
+        fates_note(batch, index, progress->entered, progress->entered_count);
     if (batch->rest_count) {
+        /* they come again as if the stage had not been called: what it made for the others, and the
+         * copy, are not kept for them */
         progress->held[batch->segment] =
-            (struct held){batch->rest, batch->rest_count, arena_mark(&batch->arena)};
+            (struct held){batch->rest, batch->rest_count, progress->entered_mark};
         count->read -= batch->rest_count;
         batch->rest = NULL;
         batch->rest_count = 0;
     }
     count->written += batch->row_count;
+    count->rejected += batch->reject_count - progress->entered_rejects;
     if (stop)
-        counts_cut(plan, batch, index,
-                   batch->row_count ? batch->rows[batch->row_count - 1] + 1 : 0);
+        progress_cut(plan, batch,
+                     batch->row_count ? batch->rows[batch->row_count - 1] + 1 : 0);
     for (uint32_t i = batch->segment + 1; i < plan->segment_count; i++)
         progress->slices[i] = (struct slice){0};
     batch->segment++;

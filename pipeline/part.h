@@ -27,12 +27,6 @@ struct held {
     size_t mark; /* of the arena, behind what they need */
 };
 
-/* Rows that entered a stage in this part; kept where a later `head` may cut the part short. */
-struct snapshot {
-    uint32_t *rows;
-    uint32_t count;
-};
-
 struct batch_progress {
     uint32_t source;      /* index of the plan's source */
     uint32_t text_length; /* all of it */
@@ -45,8 +39,17 @@ struct batch_progress {
     uint32_t reported; /* records of the located text that parts before have accounted for */
     uint32_t boundary; /* this part accounts for records [reported, boundary) */
     struct stage_count *saved;    /* counts before an attempt; by stage */
-    struct snapshot *snapshots;   /* by stage, and one more */
-    bool cut;                     /* `head` ended the run inside this part */
+    uint32_t creator;             /* the stage that made the batch, where one did */
+    uint32_t *entered;            /* copy of the rows that entered the serial stage at hand … */
+    uint32_t entered_count;
+    uint32_t entered_rejects;     /* … the rejects there were … */
+    struct reject **entered_tail;
+    size_t entered_mark;          /* … and the arena's mark before the copy */
+    uint16_t *fates;              /* by record: which stage took it out; NULL in plans without
+                                     `head` */
+    bool fates_fresh;             /* created: no segment has seen it yet */
+    bool cut;                     /* `head` ended the run inside this batch … */
+    uint32_t cut_end;             /* … and no record from this one on was read */
     uint64_t sink_records;        /* rows written by this part */
     uint32_t delivered_rejects;   /* reject_count when it went to the sinks */
     struct reject *taken_rejects; /* those being written to the rejects' sink */
@@ -80,6 +83,8 @@ bool part_resumes_serial(const struct plan *plan, struct batch *batch, uint32_t 
 /* Around a serial stage's call: before, and after it returned STAGE_OK or STAGE_STOP. */
 void part_serial_enter(const struct plan *plan, struct batch *batch);
 void part_serial_leave(const struct plan *plan, struct batch *batch, bool stop);
+/* Puts back what entered the serial stage, which asked for fewer rows; row_count is as it was. */
+void part_serial_undo(struct batch *batch);
 /* Gives the arena back down to `mark`, and forgets the decoded cells, which may lie above it. */
 void part_rewind(struct batch *batch, size_t mark);
 /* True: nothing of this batch will come to the serial stage behind `segment` again. */

@@ -1,5 +1,7 @@
 /* The flow from the source through workers and serial stages to the sinks: steps of their actors.
  */
+#include <string.h>
+
 #include "core/clock.h"
 #include "pipeline/run_internal.h"
 
@@ -222,6 +224,7 @@ static enum step_result serial_finish(struct serial_actor *serial)
         return STEP_WAIT_OUTPUT;
     struct error error;
     part_begin_created(run->plan, batch);
+    batch->progress->creator = stage->index;
     batch->seq = serial->next_seq + serial->created++;
     batch->segment = serial->segment + 1;
     enum stage_result result = stage->ops->finish(stage, batch, &error);
@@ -233,32 +236,37 @@ static enum step_result serial_finish(struct serial_actor *serial)
         return STEP_MOVED;
     }
     CHECK(result == STAGE_OK || result == STAGE_MORE);
-    batch->counts[stage->index].written += batch->row_count;
     serial_forward(serial, batch);
     if (result == STAGE_OK)
         serial_end(serial, serial->next_seq + serial->created);
     return STEP_MOVED;
 }
 
-/* The stage over the part, with fewer rows where the arena is full. */
+/* The stage over the part, with fewer rows where the arena is full: the others come again. */
 static enum stage_result serial_call(struct serial_actor *serial, struct stage *stage,
                                      struct batch *batch, struct error *error)
 {
+    uint32_t entered = batch->row_count, wanted = entered;
     for (;;) {
-        size_t mark = arena_mark(&batch->arena);
         enum stage_result result = stage->ops->batch(stage, serial->evaluator, batch, error);
-        if (result != STAGE_SPLIT)
+        if (result != STAGE_SPLIT && wanted == entered)
             return result;
-        part_rewind(batch, mark);
-        if (batch->row_count <= 1) {
-            error_set(error, ERROR_MEMORY, "%s: one record needs more memory than --memory allows",
-                      stage->label);
+        if (result != STAGE_SPLIT) {
+            /* behind those that the stage itself holds back */
+            uint32_t *rest = batch->rest_count ? batch->rest : batch->rows + batch->row_count;
+            memmove(rest + batch->rest_count, batch->progress->entered + wanted,
+                    (entered - wanted) * sizeof(*rest));
+            batch->rest = rest;
+            batch->rest_count += entered - wanted;
+            return result;
+        }
+        part_serial_undo(batch);
+        if (wanted <= 1) {
+            error_set(error, ERROR_MEMORY,
+                      "%s: one record needs more memory than --memory allows", stage->label);
             return STAGE_FAIL;
         }
-        uint32_t keep = batch->row_count / 2;
-        batch->rest_count += batch->row_count - keep;
-        batch->rest = batch->rows + keep;
-        batch->row_count = keep;
+        batch->row_count = wanted = wanted / 2;
     }
 }
 

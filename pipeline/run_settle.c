@@ -123,8 +123,14 @@ static void settle_account(struct run *run, struct batch *batch)
     /* not where `head` left its first record out: then nobody says whether it is malformed */
     if (first && records > 0 && run->sampled_count == 0)
         sample_names(run, batch);
-    if (!batch->created)
+    if (batch->created) {
+        struct stage_count *creator = &run->counts[batch->progress->creator];
+        totals->created += records;
+        creator->created += records;
+        creator->written += records;
+    } else {
         totals->read += records;
+    }
     CHECK(refused <= batch->progress->sink_records);
     totals->written += batch->progress->sink_records - refused;
     for (uint32_t i = 0; i < plan->stage_count; i++) {
@@ -135,11 +141,9 @@ static void settle_account(struct run *run, struct batch *batch)
         sum->filtered += count->filtered;
         sum->absorbed += count->absorbed;
         sum->rejected += count->rejected;
-        sum->created += count->created;
         sum->mismatched += count->mismatched;
         totals->filtered += count->filtered;
         totals->absorbed += count->absorbed;
-        totals->created += count->created;
     }
     for (int i = 0; i < 4; i++)
         run->seen[i] |= batch->seen[i];
