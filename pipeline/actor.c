@@ -14,10 +14,10 @@ void actor_wake(struct actor *actor)
 {
     if (actor->run->simulated)
         return;
-    if (!actor->engine) {
+    if (actor->event)
         event_signal(actor->event);
+    if (!actor->engine)
         return;
-    }
     /* Pairs with the exchange in actor_park, by read-modify-writes of one variable: either this one
      * sees `sleeping`, or the exchange comes after it, and that thread's second step sees what was
      * pushed before this. */
@@ -64,21 +64,33 @@ static void time_add(atomic_llong *where, int64_t from, int64_t to)
     atomic_fetch_add_explicit(where, to - from, memory_order_relaxed);
 }
 
-/* Parks after an idle step; returns the result of the step that ends it. */
-static enum step_result actor_park(struct actor *actor, unsigned seen)
+/* Waits in the engine, unless another step finds something to do. A lending actor keeps its lock
+ * meanwhile (an engine is one thread's at a time), and waits here only for what its engine will
+ * complete. */
+static enum step_result engine_park(struct actor *actor)
 {
-    enum step_result result = STEP_WAIT_INPUT;
-    if (!actor->engine) {
-        event_wait(actor->event, seen, wait_limit(actor));
-        return STEP_MOVED;
-    }
     atomic_exchange_explicit(&actor->sleeping, 1, memory_order_acq_rel);
-    result = actor_step(actor);
-    if (result == STEP_WAIT_INPUT || result == STEP_WAIT_OUTPUT) {
+    enum step_result result = actor->step(actor);
+    if (result == STEP_WAIT_OUTPUT || (result == STEP_WAIT_INPUT && !actor->lends)) {
         io_engine_wait(actor->engine, wait_limit(actor));
         result = STEP_MOVED;
     }
     atomic_exchange_explicit(&actor->sleeping, 0, memory_order_acq_rel);
+    return result == STEP_DONE ? STEP_DONE : STEP_MOVED;
+}
+
+/* Parks after a step that came to `idle`; STEP_DONE: not to be called again. */
+static enum step_result actor_park(struct actor *actor, enum step_result idle, unsigned seen)
+{
+    if (actor->event && (!actor->engine || idle == STEP_WAIT_INPUT)) {
+        event_wait(actor->event, seen, wait_limit(actor));
+        return STEP_MOVED;
+    }
+    if (!actor->lends)
+        return engine_park(actor);
+    CHECK(pthread_mutex_lock(&actor->lock) == 0);
+    enum step_result result = engine_park(actor);
+    CHECK(pthread_mutex_unlock(&actor->lock) == 0);
     return result;
 }
 
@@ -98,7 +110,7 @@ void actor_thread(void *argument)
         if (result == STEP_DONE)
             break;
         atomic_store_explicit(&actor->waiting, (int)result, memory_order_relaxed);
-        enum step_result after = actor_park(actor, seen);
+        enum step_result after = actor_park(actor, result, seen);
         before = clock_monotonic();
         time_add(result == STEP_WAIT_INPUT ? &actor->wait_input : &actor->wait_output, idle,
                  before);

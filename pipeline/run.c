@@ -98,6 +98,8 @@ static bool open_sink(struct run *run, struct sink_actor *sink, struct plan_sink
         return false;
     entry->context.engine = sink->actor.engine;
     sink->actor.lends = step == sink_step && !(entry->sink->ops->traits & SINK_BLOCKING);
+    if (sink->actor.lends)
+        sink->actor.event = &sink->actor.own_event;
     sink->moved = clock_monotonic();
     return ordered_open(&sink->ordered, run->batch_count, error) &&
            ring_open(&sink->ring, run->batch_count, error);

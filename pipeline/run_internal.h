@@ -31,7 +31,7 @@ struct actor {
     enum step_result (*step)(struct actor *actor);
     struct run *run;
     struct thread thread;
-    struct event *event;      /* parks here … */
+    struct event *event;      /* parks here …, a lending actor only while it waits for input */
     struct io_engine *engine; /* … or in the engine's wait where it has one */
     atomic_int sleeping;      /* of actors with an engine: acq_rel, see actor_wake */
     int64_t wake;             /* own: monotonic time to step again at the latest, or 0 */
@@ -39,7 +39,8 @@ struct actor {
     /* Sinks that do not block lend their steps: who brings a small batch steps them at once, under
      * this lock, rather than wake a thread for it. */
     bool lends;
-    pthread_mutex_t lock; /* held while a lending actor is stepped */
+    pthread_mutex_t lock;   /* held while a lending actor is stepped, and in its engine's wait */
+    struct event own_event; /* a lending actor's: it waits for input without its engine */
     /* where its time went, nanoseconds; written by its thread, read by reports: relaxed */
     atomic_llong busy, wait_input, wait_output;
     atomic_int waiting; /* enum step_result of its last idle step; relaxed */

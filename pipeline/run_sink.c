@@ -17,11 +17,13 @@ static bool refuses(const struct sink_actor *sink)
 
 static void inlet_put(struct sink_actor *sink, struct batch *batch)
 {
+    /* looked at before the push, which gives the batch away */
+    bool here = batch->text_length <= INLINE_TEXT && !sink->actor.run->simulated;
     if (sink->actor.run->plan->settings.ordered)
         ordered_put(&sink->ordered, batch);
     else
         CHECK(ring_push(&sink->ring, batch));
-    if (batch->text_length <= INLINE_TEXT && !sink->actor.run->simulated)
+    if (here)
         actor_borrow(&sink->actor);
     else
         actor_wake(&sink->actor);
