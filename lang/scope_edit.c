@@ -376,7 +376,7 @@ bool scope_fix_columns(struct scope *scope)
                                   : scope_base_column(scope, &scope->known->names[i], 1));
     }
     for (uint32_t j = 0; j < old_count; j++)
-        if (old[j].anchor == COLUMN_NONE && !old[j].gone)
+        if (old[j].anchor == COLUMN_NONE && !old[j].gone && !old[j].hidden)
             good &= field_bind(scope, old[j].name, old[j].column);
     return good;
 }

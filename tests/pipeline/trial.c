@@ -319,7 +319,7 @@ void trial_plan(struct trial *trial, uint64_t seed)
     trial->batch_text =
         trial_below(trial, 3) == 0 ? 1 + trial_below(trial, 60) : 100 + trial_below(trial, 9000);
     bool some_bad = trial_below(trial, 3) == 0;
-    unsigned overlong = 0;
+    unsigned overlong = trial->batch_text < 500 ? OVERLONG_MOST : 0; /* read in too many steps */
     bool wild = trial_below(trial, 2) == 0;
     for (unsigned i = 0; i < trial->records; i++) {
         struct trial_record *record = &trial->input[i];

@@ -52,8 +52,9 @@ static void test_groups(void)
 /* Keys are the same where == says so; shown as the first of them was written. */
 static void test_equal_keys(void)
 {
-    const char *const numbers[] = {"{\"a\":1.0}\n{\"a\":1}\n{\"a\":1e0}\n{\"a\":\"1\"}\n{\"a\":2}\n",
-                                   "{\"a\":true}\n{\"a\":1}\n"};
+    const char *const numbers[] = {
+        "{\"a\":1.0}\n{\"a\":1}\n{\"a\":1e0}\n{\"a\":\"1\"}\n{\"a\":2}\n",
+        "{\"a\":true}\n{\"a\":1}\n"};
     const char *const nulls[] = {"{\"a\":null}\n{}\n{\"a\":\"\"}\n{\"a\":0}\n"};
     const char *const texts[] = {"{\"a\":\"\\u0041b\"}\n{\"a\":\"Ab\"}\n"};
     const char *const trees[] = {"{\"a\":[1,{\"x\":2,\"y\":3}]}\n{\"a\":[1.0, {\"y\":3,\"x\":2}]}\n"
@@ -130,9 +131,10 @@ static void test_rest(void)
 {
     struct rig rig;
     CU_ASSERT_FATAL(rig_open(&rig, "count by a", NULL, RIG_MEMORY));
-    const char *text = "{\"a\":\"\\u0041\"}\n{\"a\":\"B\"}\n"
-                       "{\"a\":\"\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041"
-                       "\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\"}\n";
+    const char *text =
+        "{\"a\":\"\\u0041\"}\n{\"a\":\"B\"}\n"
+        "{\"a\":\"\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041"
+        "\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\"}\n";
     rig_fill(&rig, text, 0, 0);
     rig.batch.arena.limit = rig.batch.arena.used + 24;
     CU_ASSERT_EQUAL(rig_stages(&rig, 0), STAGE_OK);
@@ -145,8 +147,9 @@ static void test_rest(void)
     CU_ASSERT_EQUAL(rig_stages(&rig, 0), STAGE_SPLIT); /* not even one fits */
     rig.batch.arena.limit = RIG_ARENA;
     CU_ASSERT_EQUAL(rig_stages(&rig, 0), STAGE_OK);
-    CU_ASSERT_STRING_EQUAL(rig_finish(&rig, 0), "{\"a\":\"A\",\"count\":1}\n{\"a\":\"B\",\"count\":"
-                                                "1}\n{\"a\":\"AAAAAAAAAAAAAAAAAAA\",\"count\":1}\n");
+    CU_ASSERT_STRING_EQUAL(rig_finish(&rig, 0),
+                           "{\"a\":\"A\",\"count\":1}\n{\"a\":\"B\",\"count\":"
+                           "1}\n{\"a\":\"AAAAAAAAAAAAAAAAAAA\",\"count\":1}\n");
     rig_close(&rig);
 }
 

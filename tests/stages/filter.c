@@ -7,7 +7,8 @@
 #include "tests/suite.h"
 
 #define MIXED                                                                                      \
-    "{\"a\":1,\"n\":0}\n{\"a\":5,\"n\":1}\n{\"a\":\"x\",\"n\":2}\n{\"n\":3}\n{\"a\":null,\"n\":4}\n"
+    "{\"a\":1,\"n\":0}\n{\"a\":5,\"n\":1}\n{\"a\":\"x\",\"n\":2}\n{\"n\":3}\n{\"a\":null,\"n\":4}" \
+    "\n"
 
 static void test_where_keeps(void)
 {
@@ -48,10 +49,12 @@ static void test_where_strict(void)
 /* CEL's && || ?: absorb an error where the other side decides. */
 static void test_where_errors_pass(void)
 {
-    const char *text = "{\"a\":\"x\",\"b\":true}\n{\"a\":\"x\",\"b\":false}\n{\"a\":9,\"b\":false}\n";
+    const char *text =
+        "{\"a\":\"x\",\"b\":true}\n{\"a\":\"x\",\"b\":false}\n{\"a\":9,\"b\":false}\n";
     struct rig rig;
     CU_ASSERT_FATAL(rig_open(&rig, "where strict a > 3 || b", NULL, RIG_MEMORY));
-    CU_ASSERT_STRING_EQUAL(rig_run(&rig, text), "{\"a\":\"x\",\"b\":true}\n{\"a\":9,\"b\":false}\n");
+    CU_ASSERT_STRING_EQUAL(rig_run(&rig, text),
+                           "{\"a\":\"x\",\"b\":true}\n{\"a\":9,\"b\":false}\n");
     CU_ASSERT_EQUAL(rig.batch.reject_count, 1);
     CU_ASSERT_EQUAL(rig_reject(&rig, 1), ERROR_NO_OVERLOAD);
     rig_close(&rig);
@@ -62,7 +65,8 @@ static void test_where_errors_pass(void)
     CU_ASSERT_EQUAL(rig.counts[0].filtered, 2);
     rig_close(&rig);
     CU_ASSERT_FATAL(rig_open(&rig, "where strict b ? true : a > 3", NULL, RIG_MEMORY));
-    CU_ASSERT_STRING_EQUAL(rig_run(&rig, text), "{\"a\":\"x\",\"b\":true}\n{\"a\":9,\"b\":false}\n");
+    CU_ASSERT_STRING_EQUAL(rig_run(&rig, text),
+                           "{\"a\":\"x\",\"b\":true}\n{\"a\":9,\"b\":false}\n");
     rig_close(&rig);
 }
 
@@ -97,7 +101,8 @@ static void test_where_split(void)
     rig_close(&rig);
 }
 
-/* `count` records in batches of `each`: what is left of them all, and how many batches that took. */
+/* `count` records in batches of `each`: what is left of them all, and how many batches that took.
+ */
 static unsigned run_pieces(struct rig *rig, unsigned count, unsigned each, char *out, size_t size)
 {
     char text[8192];

@@ -117,7 +117,8 @@ static void test_shared(void)
     passing.now += 10000000000;
     rig_fill(&rig, "{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n", 0, 0); /* eight, each taken twice */
     CU_ASSERT_EQUAL(rig_stages(&rig, 0), STAGE_OK);
-    CU_ASSERT_EQUAL(rig.batch.row_count, 2); /* ten tokens: eight for the first, two for the second */
+    CU_ASSERT_EQUAL(rig.batch.row_count,
+                    2); /* ten tokens: eight for the first, two for the second */
     CU_ASSERT_EQUAL(rig.batch.rest_count, 6);
     rig_close(&rig);
     clock_simulate(NULL);

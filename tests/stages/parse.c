@@ -16,10 +16,9 @@ static void test_groups(void)
     CU_ASSERT_STRING_EQUAL(rig_once(LINE " | select path", "{\"line\":\"GET \\u00e9\\n\"}\n"), "");
     CU_ASSERT_STRING_EQUAL(rig_once(LINE " | select path", "{\"line\":\"GET \\u00e9\\\"\"}\n"),
                            "{\"path\":\"é\\\"\"}\n");
-    CU_ASSERT_STRING_EQUAL(
-        rig_once("parse a.b with r'(?P<d>[0-9]+)' | select n = int(d) + 1",
-                 "{\"a\":{\"b\":\"x41\"}}\n"),
-        "{\"n\":42}\n");
+    CU_ASSERT_STRING_EQUAL(rig_once("parse a.b with r'(?P<d>[0-9]+)' | select n = int(d) + 1",
+                                    "{\"a\":{\"b\":\"x41\"}}\n"),
+                           "{\"n\":42}\n");
     CU_ASSERT_STRING_EQUAL(rig_once("parse t with '(?P<t>b+)'", "{\"t\":\"abbc\",\"u\":1}\n"),
                            "{\"t\":\"bb\",\"u\":1}\n"); /* a group may replace the text itself */
 }

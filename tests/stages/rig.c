@@ -61,8 +61,7 @@ static struct format *dialect_open(const char *name)
 {
     struct error error;
     struct format *format = NULL;
-    const struct format_ops *ops =
-        format_find(&formats_all, (struct string){name, strlen(name)});
+    const struct format_ops *ops = format_find(&formats_all, (struct string){name, strlen(name)});
     CHECK(ops && ops->open(NULL, &format, &error));
     return format;
 }

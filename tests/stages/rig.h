@@ -1,6 +1,6 @@
 /* Stages driven directly over batches, without the runtime: a program's stages are opened through a
- * scope, text is located with the real formats, every stage is called on the whole batch in turn, and
- * what is left is written as NDJSON. Each rig is owned by its test; one thread. */
+ * scope, text is located with the real formats, every stage is called on the whole batch in turn,
+ * and what is left is written as NDJSON. Each rig is owned by its test; one thread. */
 #ifndef LEAT_TESTS_STAGES_RIG_H
 #define LEAT_TESTS_STAGES_RIG_H
 
@@ -9,10 +9,10 @@
 #include "lang/parse.h"
 #include "lang/scope.h"
 
-#define RIG_STAGES  8
-#define RIG_ARENA   (4u << 20)
-#define RIG_TEXT    (1u << 20)
-#define RIG_MEMORY  (1u << 20) /* what a stage with state may keep, unless said otherwise */
+#define RIG_STAGES 8
+#define RIG_ARENA  (4u << 20)
+#define RIG_TEXT   (1u << 20)
+#define RIG_MEMORY (1u << 20) /* what a stage with state may keep, unless said otherwise */
 
 struct rig {
     struct diagnostics diagnostics;
@@ -49,7 +49,8 @@ enum stage_result rig_stages(struct rig *rig, uint32_t first);
 const char *rig_output(struct rig *rig);
 /* Fill, run, output in one. */
 const char *rig_run(struct rig *rig, const char *text);
-/* rig_run of a program of its own on one text: output, or the refusal. Valid until the next call. */
+/* rig_run of a program of its own on one text: output, or the refusal. Valid until the next call.
+ */
 const char *rig_once(const char *program, const char *text);
 /* The code of the reject of `record`, or ERROR_NONE. */
 enum error_code rig_reject(const struct rig *rig, uint32_t record);
