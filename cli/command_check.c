@@ -24,16 +24,9 @@ static void describe(const struct session *session)
 int command_check(const struct arguments *arguments)
 {
     struct session session;
-    struct error error;
-    int status = 2;
-    if (!session_load(&session, arguments, &error)) {
-        notice_error(&error);
-        status = session_status(&error);
-    } else if (session_plan(&session, &status)) {
-        status = 0;
-        if (!arguments->quiet)
-            describe(&session);
-    }
+    int status;
+    if (session_open(&session, arguments, &status) && !arguments->quiet)
+        describe(&session);
     session_close(&session);
     return status;
 }

@@ -153,13 +153,8 @@ static void draw_dot(const struct session *session)
 int command_graph(const struct arguments *arguments)
 {
     struct session session;
-    struct error error;
-    int status = 2;
-    if (!session_load(&session, arguments, &error)) {
-        notice_error(&error);
-        status = session_status(&error);
-    } else if (session_plan(&session, &status)) {
-        status = 0;
+    int status;
+    if (session_open(&session, arguments, &status)) {
         if (arguments->dot)
             draw_dot(&session);
         else

@@ -133,17 +133,11 @@ static void report_nothing(const struct arguments *arguments, int status)
 int command_program(const struct arguments *arguments)
 {
     struct session session;
-    struct error error;
-    int status = 2;
-    if (!session_load(&session, arguments, &error)) {
-        notice_error(&error);
-        status = session_status(&error);
-        report_nothing(arguments, status);
-    } else if (!session_plan(&session, &status)) {
-        report_nothing(arguments, status);
-    } else {
+    int status;
+    if (session_open(&session, arguments, &status))
         status = run_plan(arguments, &session);
-    }
+    else
+        report_nothing(arguments, status);
     session_close(&session);
     return status;
 }

@@ -9,17 +9,12 @@ int command_try(const struct arguments *arguments)
 {
     struct session session;
     struct error error;
-    int status = 2;
-    if (!session_load(&session, arguments, &error)) {
+    int status;
+    if (session_open(&session, arguments, &status) &&
+        !plan_try(session.plan, arguments->records, stdout, &error)) {
+        fflush(stdout);
         notice_error(&error);
         status = session_status(&error);
-    } else if (session_plan(&session, &status)) {
-        status = 0;
-        if (!plan_try(session.plan, arguments->records, stdout, &error)) {
-            fflush(stdout);
-            notice_error(&error);
-            status = session_status(&error);
-        }
     }
     session_close(&session);
     return status;

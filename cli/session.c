@@ -229,6 +229,17 @@ bool session_plan(struct session *session, int *status)
     return false;
 }
 
+bool session_open(struct session *session, const struct arguments *arguments, int *status)
+{
+    struct error error;
+    *status = 0;
+    if (session_load(session, arguments, &error))
+        return session_plan(session, status);
+    notice_error(&error);
+    *status = session_status(&error);
+    return false;
+}
+
 void session_close(struct session *session)
 {
     if (session->plan)

@@ -27,6 +27,9 @@ MUST_USE bool session_load(struct session *session, const struct arguments *argu
                            struct error *error);
 /* Parses and opens the plan. False: everything wrong has been said; *status is the exit status. */
 MUST_USE bool session_plan(struct session *session, int *status);
+/* Both: from arguments to a plan, with *status 0; else everything wrong has been said and *status
+ * is what to exit with. To be closed in any case. */
+MUST_USE bool session_open(struct session *session, const struct arguments *arguments, int *status);
 void session_close(struct session *session);
 /* The exit status of an error before anything was read: 2 usage or program, 75 locked, 1 else. */
 int session_status(const struct error *error);
