@@ -34,6 +34,11 @@ bool dialect_open(struct dialect *dialect, const char *text, const char *flag, s
     *dialect = (struct dialect){0};
     if (!text || !strchr(text, '{'))
         return true;
+    size_t length = strlen(text);
+    while (strchr(" \t\n", text[length - 1]))
+        length--;
+    if (text[length - 1] != '}')
+        return error_set(error, ERROR_USAGE, "%s '%s': expected a } at its end", flag, text);
     dialect->text = dialect_text(text, flag);
     if (!dialect->text)
         return error_set(error, ERROR_MEMORY, "no memory for the command line");

@@ -29,15 +29,20 @@ size_t limits_sum(const struct limits *limits)
            limits->stages * limits->stage_memory;
 }
 
-/* Sizes for batches with this much text; at most `budget` bytes in all. */
-static void size_batches(struct limits *limits, size_t text, size_t budget)
+/* Sizes for batches with this much text, and for a record that is longer; false: that is too much
+ * for the memory, or leaves too few batches. */
+static bool size_batches(struct limits *limits, size_t text, size_t record_limit)
 {
-    unsigned wanted = 4 * limits->workers + 8;
+    unsigned wanted = 4 * limits->workers + 8, least = limits->workers + 4;
     limits->batch_text = text;
     limits->batch_arena = size_max(ARENA_TIMES * text, 128 * KIB);
     limits->batch_output = size_max(OUTPUT_TIMES * text, 64 * KIB);
-    size_t fit = budget / batch_size(limits);
+    size_t fit = limits->memory / 2 / batch_size(limits);
     limits->batches = (unsigned)size_min(wanted, fit);
+    limits->record_limit = size_max(record_limit, text);
+    limits->jumbo_arena = size_max(record_limit, limits->batch_arena);
+    limits->jumbo_output = size_max(2 * record_limit, limits->batch_output);
+    return limits->batches >= least && limits_sum(limits) <= limits->memory;
 }
 
 bool limits_plan(struct limits *limits, size_t memory, unsigned workers, unsigned sinks,
@@ -50,32 +55,29 @@ bool limits_plan(struct limits *limits, size_t memory, unsigned workers, unsigne
         return error_set(error, ERROR_USAGE, "memory %zu KiB is too small: at least %u MiB",
                          memory / KIB, MEMORY_SMALLEST >> 20);
     /* text, arena and each output of the long record: four sixteenths for one sink */
-    limits->record_limit = record_limit ? record_limit : memory / 4 / (2 + 2 * sinks);
-    limits->jumbo_arena = limits->record_limit;
-    limits->jumbo_output = 2 * limits->record_limit;
+    size_t longest = memory / 4 / (2 + 2 * sinks);
+    if (record_limit > memory / 4)
+        return error_set(error, ERROR_USAGE,
+                         "record_limit %zu KiB is too much for memory %zu KiB: a record takes its "
+                         "size several times; at most a quarter of memory",
+                         record_limit / KIB, memory / KIB);
     limits->source_memory = memory / 10;
     limits->sink_memory = memory / 10 / sinks;
     limits->stage_memory = stages ? memory / 20 / stages : 0;
     limits->reject_output = size_max(memory / 128, 256 * KIB);
-    unsigned least = workers + 4;
     size_t text = batch_text ? batch_text : BATCH_TEXT;
-    size_batches(limits, text, memory / 2);
-    while (!batch_text && limits->batches < least && text > BATCH_TEXT_SMALLEST) {
+    while (!size_batches(limits, text, record_limit ? record_limit : longest)) {
+        if (batch_text || text <= BATCH_TEXT_SMALLEST)
+            return error_set(error, ERROR_USAGE,
+                             "memory %zu MiB is too small for %u workers and %u sinks%s: give "
+                             "more, or fewer workers (-j)",
+                             memory >> 20, workers, sinks,
+                             record_limit ? " with this record_limit" : "");
         text /= 2;
-        size_batches(limits, text, memory / 2);
     }
-    if (limits->batches < least)
-        return error_set(error, ERROR_USAGE,
-                         "memory %zu MiB is too small for %u workers and %u sinks: give more, or "
-                         "fewer workers (-j)",
-                         memory >> 20, workers, sinks);
-    limits->record_limit = size_max(limits->record_limit, limits->batch_text);
-    limits->jumbo_arena = size_max(limits->jumbo_arena, limits->batch_arena);
-    limits->jumbo_output = size_max(limits->jumbo_output, limits->batch_output);
     /* what nobody else needs is for the groups of aggregations */
-    size_t sum = limits_sum(limits);
-    if (stages && sum < memory)
-        limits->stage_memory += (memory - sum) / stages;
+    if (stages)
+        limits->stage_memory += (memory - limits_sum(limits)) / stages;
     return true;
 }
 
