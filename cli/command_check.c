@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
-#include "cli/notice.h"
 #include "cli/session.h"
 
 static void describe(const struct session *session)

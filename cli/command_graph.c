@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "cli/commands.h"
-#include "cli/notice.h"
 #include "cli/session.h"
 #include "core/utf8.h"
 
