@@ -141,5 +141,20 @@ static void test_overlong(void)
     CU_ASSERT_STRING_EQUAL(written, "{\"a\":1}\n{\"a\":2}\n");
 }
 
+/* More records than one part of a batch takes, with lines between them that are none. */
+static void test_far_behind(void)
+{
+    size_t length = 0, most = 256 * 1024;
+    char *text = malloc(most);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    for (unsigned i = 0; i < 60000; i++)
+        length += (size_t)snprintf(text + length, most - length, "7\n\n");
+    length += (size_t)snprintf(text + length, most - length, "oops\n");
+    const char *line = rejects_of(text, length, "ndjson", "pass");
+    free(text);
+    CU_ASSERT_PTR_NOT_NULL(strstr(line, "\"line\":120001,\"offset\":180000,"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(line, ",\"record\":\"oops\"}\n"));
+}
+
 SUITE(rejects, {"JSON", test_json}, {"CSV with its header", test_csv},
-      {"over-long records", test_overlong})
+      {"over-long records", test_overlong}, {"behind many others", test_far_behind})
