@@ -215,8 +215,7 @@ static void fates_set(struct batch *batch, const uint32_t *rows, uint32_t count,
 }
 
 /* Rows that entered the stage and are neither selected nor held back were taken out by it. */
-static void fates_note(struct batch *batch, uint32_t stage, const uint32_t *entered,
-                       uint32_t count)
+static void fates_note(struct batch *batch, uint32_t stage, const uint32_t *entered, uint32_t count)
 {
     fates_set(batch, entered, count, (uint16_t)stage);
     fates_set(batch, batch->rows, batch->row_count, FATE_LIVE);
@@ -392,8 +391,8 @@ static uint32_t rejects_below(const struct batch *batch, uint32_t stage, uint32_
     return count;
 }
 
-/* Stages up to the last `head` have seen records that a later part may find to be none of the run's:
- * their counts are made anew, of just the records that this part accounts for. */
+/* Stages up to the last `head` have seen records that a later part may find to be none of the
+ * run's: their counts are made anew, of just the records that this part accounts for. */
 static void counts_bound(const struct plan *plan, struct batch *batch)
 {
     struct batch_progress *progress = batch->progress;
@@ -522,8 +521,8 @@ void part_serial_enter(const struct plan *plan, struct batch *batch)
 void part_serial_undo(struct batch *batch)
 {
     struct batch_progress *progress = batch->progress;
-    size_t copy = progress->entered_mark +
-                  (progress->entered_count + 1) * sizeof(*progress->entered) + 16;
+    size_t copy =
+        progress->entered_mark + (progress->entered_count + 1) * sizeof(*progress->entered) + 16;
     part_rewind(batch, size_min(copy, arena_mark(&batch->arena)));
     memcpy(batch->rows, progress->entered, progress->entered_count * sizeof(*batch->rows));
     batch->rejects_tail = progress->entered_tail;
@@ -574,8 +573,7 @@ void part_serial_leave(const struct plan *plan, struct batch *batch, bool stop)
     count->written += batch->row_count;
     count->rejected += batch->reject_count - progress->entered_rejects;
     if (stop)
-        progress_cut(plan, batch,
-                     batch->row_count ? batch->rows[batch->row_count - 1] + 1 : 0);
+        progress_cut(plan, batch, batch->row_count ? batch->rows[batch->row_count - 1] + 1 : 0);
     for (uint32_t i = batch->segment + 1; i < plan->segment_count; i++)
         progress->slices[i] = (struct slice){0};
     batch->segment++;

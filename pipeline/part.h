@@ -38,11 +38,11 @@ struct batch_progress {
     uint32_t encode_next;
     uint32_t reported; /* records of the located text that parts before have accounted for */
     uint32_t boundary; /* this part accounts for records [reported, boundary) */
-    struct stage_count *saved;    /* counts before an attempt; by stage */
-    uint32_t creator;             /* the stage that made the batch, where one did */
-    uint32_t *entered;            /* copy of the rows that entered the serial stage at hand … */
+    struct stage_count *saved; /* counts before an attempt; by stage */
+    uint32_t creator;          /* the stage that made the batch, where one did */
+    uint32_t *entered;         /* copy of the rows that entered the serial stage at hand … */
     uint32_t entered_count;
-    uint32_t entered_rejects;     /* … the rejects there were … */
+    uint32_t entered_rejects; /* … the rejects there were … */
     struct reject **entered_tail;
     size_t entered_mark;          /* … and the arena's mark before the copy */
     uint16_t *fates;              /* by record: which stage took it out; NULL in plans without

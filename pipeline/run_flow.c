@@ -262,8 +262,8 @@ static enum stage_result serial_call(struct serial_actor *serial, struct stage *
         }
         part_serial_undo(batch);
         if (wanted <= 1) {
-            error_set(error, ERROR_MEMORY,
-                      "%s: one record needs more memory than --memory allows", stage->label);
+            error_set(error, ERROR_MEMORY, "%s: one record needs more memory than --memory allows",
+                      stage->label);
             return STAGE_FAIL;
         }
         batch->row_count = wanted = wanted / 2;
