@@ -141,20 +141,48 @@ static void test_overlong(void)
     CU_ASSERT_STRING_EQUAL(written, "{\"a\":1}\n{\"a\":2}\n");
 }
 
+/* What the sink's format cannot write is rejected there, and written by none. */
+static void test_by_sink(void)
+{
+    static const char text[] = "{\"a\":1}\n{\"a\":0}\n{\"a\":2}\n";
+    char written[100] = "";
+    const char *line = rejects_of(text, sizeof(text) - 1, "ndjson", "select b = 1.0 / a");
+    CU_ASSERT_PTR_NOT_NULL(strstr(line, "{\"error\":\"not_writable: "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(line, ",\"stage\":\"sink\","));
+    CU_ASSERT_PTR_NOT_NULL(strstr(line, "\"line\":2,\"offset\":8,"));
+    FILE *file = fopen(target, "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    written[fread(written, 1, sizeof(written) - 1, file)] = 0;
+    CU_ASSERT_EQUAL(fclose(file), 0);
+    CU_ASSERT_STRING_EQUAL(written, "{\"b\":1.0}\n{\"b\":0.5}\n");
+}
+
 /* More records than one part of a batch takes, with lines between them that are none. */
 static void test_far_behind(void)
 {
+    unsigned offsets[60];
     size_t length = 0, most = 256 * 1024;
-    char *text = malloc(most);
+    char *text = malloc(most), wanted[80];
     CU_ASSERT_PTR_NOT_NULL_FATAL(text);
-    for (unsigned i = 0; i < 60000; i++)
-        length += (size_t)snprintf(text + length, most - length, "7\n\n");
-    length += (size_t)snprintf(text + length, most - length, "oops\n");
+    for (unsigned i = 0; i < 60000; i++) {
+        if (i % 1000 == 999)
+            offsets[i / 1000] = (unsigned)length;
+        length += (size_t)snprintf(text + length, most - length, "%s\n\n",
+                                   i % 1000 == 999 ? "oops" : "7");
+    }
     const char *line = rejects_of(text, length, "ndjson", "pass");
     free(text);
-    CU_ASSERT_PTR_NOT_NULL(strstr(line, "\"line\":120001,\"offset\":180000,"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(line, ",\"record\":\"oops\"}\n"));
+    for (unsigned i = 0; i < 60; i++) {
+        const char *place = strstr(line, ",\"line\":");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(place);
+        snprintf(wanted, sizeof(wanted), ",\"line\":%u,\"offset\":%u,", 2 * (1000 * i + 999) + 1,
+                 offsets[i]);
+        CU_ASSERT_EQUAL(strncmp(place, wanted, strlen(wanted)), 0);
+        line = strchr(place, '\n') + 1;
+    }
+    CU_ASSERT_STRING_EQUAL(line, "");
 }
 
 SUITE(rejects, {"JSON", test_json}, {"CSV with its header", test_csv},
-      {"over-long records", test_overlong}, {"behind many others", test_far_behind})
+      {"over-long records", test_overlong}, {"behind many others", test_far_behind},
+      {"refused by the sink", test_by_sink})
