@@ -308,7 +308,8 @@ static bool segment_try(const struct plan *plan, struct evaluator *evaluator, st
     size_t share = limit - arena->used - reserve;
     if (wanted > 1)
         share /= plan->segment_count - batch->segment;
-    memcpy(batch->rows, slice->rows + slice->next, wanted * sizeof(*batch->rows));
+    if (wanted)
+        memcpy(batch->rows, slice->rows + slice->next, wanted * sizeof(*batch->rows));
     batch->row_count = wanted;
     arena->limit = arena->used + share;
     fates_set(batch, batch->rows, wanted, FATE_LIVE);
