@@ -12,6 +12,7 @@
 #include "core/fault.h"
 
 #define DEFAULT_FORMAT "ndjson"
+#define TURNS_MAX      16 /* slots taken in one step that make no batch */
 
 /* The format that the inputs' names tell; they must agree. */
 static const struct format_ops *format_infer(const struct text_source *source,
@@ -187,7 +188,13 @@ enum source_result text_source_take(struct source *base, struct batch **batch, s
         (void)text_reader_start(source); /* a failure comes out behind what was read */
         result = text_cutter_take(source, batch);
         /* What the cutter took makes room to read on; without progress it waits for the runtime. */
-        while (result == SOURCE_WAIT && text_reader_start(source) && text_reader_ready(source)) {
+        for (unsigned turn = 0;
+             result == SOURCE_WAIT && text_reader_start(source) && text_reader_ready(source);
+             turn++) {
+            if (turn == TURNS_MAX) { /* a record without end: a stop is to be heard */
+                io_engine_wake(source->context->engine);
+                break;
+            }
             uint32_t first = source->slot_first;
             result = text_cutter_take(source, batch);
             if (source->slot_first == first && source->slot_count > 0)
