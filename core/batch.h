@@ -109,7 +109,7 @@ struct batch {
     /* One record longer than record_limit and nothing else: the text is its first bytes (at most
      * 4 KiB), not a record to locate; the runtime rejects it (STAGE_SOURCE, TOO_LONG). */
     bool overlong;
-    uint64_t overlong_length; /* of the whole record with its terminator, in bytes */
+    uint64_t overlong_length; /* of the whole record, in bytes, without the LF that ends it */
     bool jumbo;               /* holds the jumbo permit: limits are raised until it is released */
     /* part being processed */
     uint32_t part;

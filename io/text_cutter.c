@@ -308,6 +308,7 @@ static enum cut_step skip_step(struct text_source *source, struct batch **out)
                      : source->format->ops->skip(source->format, &source->cut, source->carry,
                                                  source->carry_length);
     size_t passed = end > 0 ? end : source->carry_length;
+    bool ends_line = end > 0 && source->carry[end - 1] == '\n';
     source->skipped += passed;
     carry_consume(source, passed);
     bool last = at_end(source) && source->carry_length == 0;
@@ -315,7 +316,7 @@ static enum cut_step skip_step(struct text_source *source, struct batch **out)
         return CUT_MORE;
     struct batch *batch = source->held;
     batch->overlong = true;
-    batch->overlong_length = source->skipped;
+    batch->overlong_length = source->skipped - ends_line;
     size_t kept = size_min(source->held_length, TEXT_OVERLONG_KEEP);
     batch_emit(source, batch, held_text(source), kept, last);
     source->offset += source->skipped - kept;

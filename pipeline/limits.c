@@ -55,7 +55,7 @@ bool limits_plan(struct limits *limits, size_t memory, unsigned workers, unsigne
         return error_set(error, ERROR_USAGE, "memory %zu KiB is too small: at least %u MiB",
                          memory / KIB, MEMORY_SMALLEST >> 20);
     /* text, arena and each output of the long record: four sixteenths for one sink */
-    size_t longest = memory / 4 / (2 + 2 * sinks);
+    limits->longest = record_limit ? record_limit : memory / 4 / (2 + 2 * sinks);
     if (record_limit > memory / 4)
         return error_set(error, ERROR_USAGE,
                          "record_limit %zu KiB is too much for memory %zu KiB: a record takes its "
@@ -66,7 +66,7 @@ bool limits_plan(struct limits *limits, size_t memory, unsigned workers, unsigne
     limits->stage_memory = stages ? memory / 20 / stages : 0;
     limits->reject_output = size_max(memory / 128, 256 * KIB);
     size_t text = batch_text ? batch_text : BATCH_TEXT;
-    while (!size_batches(limits, text, record_limit ? record_limit : longest)) {
+    while (!size_batches(limits, text, limits->longest)) {
         if (batch_text || text <= BATCH_TEXT_SMALLEST)
             return error_set(error, ERROR_USAGE,
                              "memory %zu MiB is too small for %u workers and %u sinks%s: give "

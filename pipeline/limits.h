@@ -19,7 +19,8 @@ struct limits {
     size_t batch_output;  /* for each sink */
     unsigned outputs;     /* sinks without the rejects' */
     size_t reject_output; /* encoded rejects of one batch at a time */
-    size_t record_limit;  /* the longest record */
+    size_t longest;       /* the longest record; a longer one is rejected however reads fall */
+    size_t record_limit;  /* of memory: the longest record that is put together, >= longest */
     size_t jumbo_arena;   /* limits of the one batch that holds the jumbo permit */
     size_t jumbo_output;
     size_t source_memory; /* decompression */

@@ -140,6 +140,25 @@ static void full_locate(const struct plan *plan, struct batch *batch)
                            "the record needs more memory than --memory allows"));
 }
 
+/* Records that fit a batch and are longer than the limit all the same: what is too long must not
+ * depend on how reads fell. */
+static void long_reject(const struct plan *plan, struct batch *batch)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < batch->row_count; i++) {
+        uint32_t row = batch->rows[i];
+        if (LIKELY(batch->records[row].length <= plan->limits.longest)) {
+            batch->rows[kept++] = row;
+            continue;
+        }
+        /* locate leaves half of the arena free */
+        CHECK(batch_reject(batch, row, STAGE_SOURCE, ERROR_TOO_LONG, UINT32_MAX,
+                           "the record has %u bytes, more than record_limit allows",
+                           batch->records[row].length));
+    }
+    batch->row_count = kept;
+}
+
 /* Locates the next piece of the text. */
 static void text_locate(const struct plan *plan, struct batch *batch)
 {
@@ -162,6 +181,8 @@ static void text_locate(const struct plan *plan, struct batch *batch)
         overlong_locate(batch);
     else if (format->ops->locate(format, plan->projection, batch) == LOCATE_FULL)
         full_locate(plan, batch);
+    if (UNLIKELY(progress->text_length > plan->limits.longest))
+        long_reject(plan, batch);
     CHECK(batch->part_end > from || progress->text_length == 0 || batch->overlong);
     progress->text_left = batch->part_end < progress->text_length;
     batch->segment = 0;

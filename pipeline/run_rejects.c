@@ -121,7 +121,7 @@ static bool append_origin(struct buffer *out, const struct batch *batch,
         !append_try(out))
         return false;
     uint64_t length = batch->overlong ? batch->overlong_length : record.length;
-    if (batch->overlong || !whole) {
+    if (batch->overlong || !whole || reject->code == ERROR_TOO_LONG) {
         if (!append_number(out, "length", length))
             return false;
         record = shown(record);

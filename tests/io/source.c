@@ -179,7 +179,7 @@ static void overlong(void)
         CU_ASSERT_TRUE_FATAL(fixture_source(fixture, files, 1, NULL));
         CU_ASSERT_EQUAL(fixture_run(fixture), SOURCE_END);
         CU_ASSERT_EQUAL(fixture->overlong, 1);
-        CU_ASSERT_EQUAL(fixture->overlong_length, size - 6 - 5);
+        CU_ASSERT_EQUAL(fixture->overlong_length, size - 6 - 6);
         CU_ASSERT_EQUAL(fixture->content_length, 11);
         CU_ASSERT_EQUAL(memcmp(fixture->content, "first\nlast\n", 11), 0);
         CU_ASSERT_FALSE(fixture->jumbo_held);
