@@ -1,6 +1,7 @@
 /* The source `stdin`: a pipe, a socket or a terminal, read as it comes; a regular file is read as
  * files are, from its position on. open runs on the main thread; the rest is io/text_source.c. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,8 +34,9 @@ static bool stdin_inputs_find(struct text_source *source, const struct source_co
     int fault = fault_io();
     if (fault || fstat(STDIN_FILENO, &status) != 0)
         return error_set_errno(error, fault ? fault : errno, "cannot read stdin");
-    if (S_ISDIR(status.st_mode))
-        return error_set(error, ERROR_IO, "cannot read stdin: it is a folder");
+    if (S_ISDIR(status.st_mode)) /* what stands in for a closed descriptor is one too */
+        return error_set(error, ERROR_IO, "cannot read stdin: it is %s",
+                         fcntl(STDIN_FILENO, F_GETFL) & O_PATH ? "closed" : "a folder");
     source->base.inputs = memory_take_zeroed(1, sizeof(struct input));
     source->text_inputs = memory_take_zeroed(1, sizeof(struct text_input));
     char *name = memory_copy_text("stdin", 5);

@@ -129,6 +129,19 @@ static void silent_input(void)
     process_free(&leat);
 }
 
+static void closed_input(void)
+{
+    struct process leat = {.program = "sh", .arguments = {"-c", "exec \"$LEAT\" pass <&-"}};
+    if (!getenv("LEAT")) {
+        suite_skip("LEAT is not set");
+        return;
+    }
+    process_run(&leat);
+    EXPECT_STATUS(leat, 1);
+    EXPECT_ERR(leat, "cannot read stdin: it is closed");
+    process_free(&leat);
+}
+
 SUITE(hostile, {"a record without end", endless_record}, {"full disk", full_disk},
       {"20 signals stop 20 runs", stops_every_time}, {"damaged compression", damaged_compression},
-      {"silent input", silent_input})
+      {"silent input", silent_input}, {"closed input", closed_input})
