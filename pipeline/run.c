@@ -267,7 +267,8 @@ static void watch_limits(struct run *run, int64_t now)
         int64_t limit = sink->sink->context.limits.timeout;
         int64_t moved = __atomic_load_n(&sink->moved, __ATOMIC_RELAXED);
         int waiting = atomic_load_explicit(&sink->actor.waiting, memory_order_relaxed);
-        if (!limit || waiting != STEP_WAIT_OUTPUT || now - moved <= limit)
+        /* a sink that waits for its descriptor tells so itself; this is for all others */
+        if (!limit || waiting != STEP_WAIT_OUTPUT || now - moved <= limit + NANOSECONDS)
             continue;
         error_set(&error, ERROR_TIMEOUT, "%s took nothing for %.3f s (its timeout)",
                   sink->actor.name, (double)limit / NANOSECONDS);

@@ -215,7 +215,9 @@ static enum step_result serial_finish(struct serial_actor *serial)
 {
     struct run *run = serial->actor.run;
     struct stage *stage = run->plan->stages[run->plan->segments[serial->segment].serial].stage;
-    if (!stage->ops->finish || discarding(run)) {
+    /* what an input that broke off adds up to is no result */
+    bool broken = run_failed(run) || atomic_load_explicit(&run->interrupted, memory_order_acquire);
+    if (!stage->ops->finish || broken || discarding(run)) {
         serial_end(serial, serial->next_seq);
         return STEP_MOVED;
     }

@@ -213,6 +213,8 @@ void part_settle(struct run *run, struct batch *batch);
 void part_finished(struct run *run, struct batch *batch);
 /* An actor failed: records the error; the first one stops the others in order. */
 void run_fail(struct run *run, const struct error *error);
+/* Whether any actor has failed so far. */
+bool run_failed(struct run *run);
 void cause_count(struct run_cause *causes, uint32_t *count, const char *stage, enum error_code code,
                  const char *text, uint64_t times);
 /* Every sink has drained (or committed): decides what comes next. */

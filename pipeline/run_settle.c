@@ -39,7 +39,7 @@ void run_fail(struct run *run, const struct error *error)
     actor_wake(&run->source.actor);
 }
 
-static bool run_failed(struct run *run)
+bool run_failed(struct run *run)
 {
     CHECK(pthread_mutex_lock(&run->error_lock) == 0);
     bool failed = run->error_count > 0;
