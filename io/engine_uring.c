@@ -82,6 +82,8 @@ static void wake_arm(struct uring_engine *engine)
     engine->wake_armed = true;
 }
 
+#define ASYNC_READ (128 * 1024) /* bytes */
+
 static int region_find(const struct uring_engine *engine, const char *start, size_t size)
 {
     for (unsigned i = 0; i < engine->region_count; i++) {
@@ -107,6 +109,10 @@ static void uring_submit(struct io_engine *base, struct io_request *request)
                                      region);
         else
             io_uring_prep_read(entry, request->fd, request->buffer, length, request->offset);
+        /* A long read out of the page cache is a copy, which would be done while it is submitted:
+         * by the one thread that everything waits for. */
+        if (length >= ASYNC_READ && request->offset != IO_NO_OFFSET)
+            io_uring_sqe_set_flags(entry, IOSQE_ASYNC);
         break;
     case IO_WRITE:
         if (region >= 0)

@@ -5,7 +5,7 @@
 #include "core/batch.h"
 
 #define KIB                 ((size_t)1024)
-#define BATCH_TEXT          (256 * KIB)
+#define BATCH_TEXT          (512 * KIB)
 #define BATCH_TEXT_SMALLEST (16 * KIB)
 /* In units of the text: what the arena holds (columns, decoded cells, rejects) and the output. */
 #define ARENA_TIMES  12
