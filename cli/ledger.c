@@ -21,8 +21,8 @@ static double rate_of(double amount, double seconds)
     return seconds > 0 ? amount / seconds : 0;
 }
 
-/* What stands between in and out. A run that failed was cut off between the two, which is no fault of
- * the ledger's: its figures say how far each had come. */
+/* What stands between in and out. A run that failed was cut off between the two, which is no fault
+ * of the ledger's: its figures say how far each had come. */
 static const char *line_relation(const struct run *run, const struct run_totals *totals)
 {
     int status = run_exit_status(run);
@@ -45,9 +45,8 @@ static void line_compose(char *line, size_t size, const struct run *run,
     if (totals->created)
         length += (size_t)snprintf(line + length, size - length, " + %s created",
                                    human_count(totals->created).text);
-    length +=
-        (size_t)snprintf(line + length, size - length, "%s %s written", line_relation(run, totals),
-                         human_count(totals->written).text);
+    length += (size_t)snprintf(line + length, size - length, "%s %s written",
+                               line_relation(run, totals), human_count(totals->written).text);
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
         if (ends[i].count)
             length += (size_t)snprintf(line + length, size - length, " + %s %s",

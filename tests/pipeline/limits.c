@@ -46,7 +46,7 @@ static void test_usual(void)
     struct limits limits;
     struct error error;
     CU_ASSERT_FATAL(limits_plan(&limits, 256 * MIB, 2, 1, 0, 0, 0, &error));
-    CU_ASSERT_EQUAL(limits.batch_text, 256 * 1024); /* what the design says */
+    CU_ASSERT_EQUAL(limits.batch_text, 512 * 1024); /* what the design says */
     CU_ASSERT_EQUAL(limits.record_limit, 16 * MIB);
     CU_ASSERT_FATAL(limits_plan(&limits, 8 * MIB, 1, 1, 1, 0, 0, &error));
     check_plan(&limits, 8 * MIB, 1);
