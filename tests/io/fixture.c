@@ -318,8 +318,11 @@ enum source_result fixture_run(struct fixture *fixture)
         batch->outputs[0].borrowed = true;
         fixture->sunk++;
         enum sink_result sunk = SINK_OK;
-        while (!fixture->sink->ops->offer(fixture->sink, batch) && sunk <= SINK_WAIT)
+        bool taken;
+        while (!(taken = fixture->sink->ops->offer(fixture->sink, batch)) && sunk <= SINK_WAIT)
             sunk = sink_collect(fixture, true);
+        if (!taken) /* the sink failed while this one waited to be taken */
+            fixture_give_back(fixture, batch);
         if (sunk <= SINK_WAIT)
             sunk = sink_collect(fixture, false);
         if (sunk > SINK_WAIT)
