@@ -3,7 +3,8 @@
  * oracle is the model in trial.c: the outputs and the rejects must be the model's and the ledger
  * its counts, or the run has failed and left the old targets.
  *
- * LEAT_SEEDS=N runs N seeds (10,000 if unset); LEAT_SEED=K runs just that one. */
+ * LEAT_SEEDS=N runs N seeds (10,000 if unset; a tenth of it under a sanitizer); LEAT_SEED=K runs
+ * just that one. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -321,7 +322,10 @@ static void test_seeds(void)
 {
     const char *one = getenv("LEAT_SEED"), *many = getenv("LEAT_SEEDS");
     uint64_t first = one ? strtoull(one, NULL, 10) : 1;
-    uint64_t count = one ? 1 : many ? strtoull(many, NULL, 10) : 10000;
+    uint64_t count = one                        ? 1
+                     : many                     ? strtoull(many, NULL, 10)
+                     : getenv("LEAT_SANITIZED") ? 1000
+                                                : 10000;
     unsigned failed = 0;
     folder_make();
     for (uint64_t seed = first; seed < first + count && failed < 5; seed++)
