@@ -1,5 +1,5 @@
 /* The batch: the unit of ownership, scheduling, order, acknowledgement and accounting. A contiguous
- * range of one input's text (about 256 KiB), the columns that somebody asked for, an arena for all
+ * range of one input's text (about 512 KiB), the columns that somebody asked for, an arena for all
  * that is made on the way, an output buffer for each sink.
  *
  * One owner at a time (pool -> source -> queue -> worker -> queue -> sink -> pool); with several
