@@ -29,6 +29,7 @@ void stream_open(struct stream *stream, int fd, bool writes)
         stream->mode = STREAM_SOCKET;
     } else if (flags >= 0 && (flags & O_NONBLOCK)) {
         stream->mode = STREAM_NONBLOCKING;
+        stream->unheard = S_ISFIFO(status.st_mode) && !writes;
     } else if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
         char path[32];
         snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -58,8 +59,11 @@ int64_t stream_read(struct stream *stream, void *buffer, size_t length)
     int fault = fault_io();
     if (fault)
         return -fault;
-    if (stream->mode == STREAM_CAREFUL && !stream_ready(stream, POLLIN))
+    /* poll() tells a FIFO without a writer from one whose writer has gone; read() does not. */
+    bool looks = stream->mode == STREAM_CAREFUL || stream->unheard;
+    if (looks && !stream_ready(stream, POLLIN))
         return -EAGAIN;
+    stream->unheard = false;
     ssize_t got;
     do {
         got = stream->mode == STREAM_SOCKET ? recv(stream->fd, buffer, length, MSG_DONTWAIT)

@@ -16,12 +16,14 @@ enum stream_mode {
 
 struct stream {
     int fd;
-    bool owned; /* fd was opened by stream_open */
+    bool owned;   /* fd was opened by stream_open */
+    bool unheard; /* a FIFO that had no writer yet, for all we know: reading would tell the end */
     enum stream_mode mode;
 };
 
 /* Looks at the descriptor, and opens its pipe a second time where that gives a description of our
- * own to make non-blocking. `fd` must stay open until stream_close. */
+ * own to make non-blocking. `fd` must stay open until stream_close. A FIFO that was opened
+ * non-blocking to be read is not at its end before its first writer has come and gone. */
 void stream_open(struct stream *stream, int fd, bool writes);
 void stream_close(struct stream *stream);
 /* Bytes read, 0 at the end, -EAGAIN when it would block, or another -errno. */

@@ -68,8 +68,10 @@ static bool input_open(struct text_source *source)
     struct text_input *text_input = &source->text_inputs[source->reading];
     struct input *input = reading_input(source);
     source->fd = text_input->fd;
+    /* Opening a FIFO would wait for its writer, and hear neither a timeout nor a signal. */
+    int flags = O_RDONLY | (text_input->stream ? O_NONBLOCK : 0);
     if (source->fd < 0)
-        source->fd = file_open(input->name, O_RDONLY, 0, &source->error);
+        source->fd = file_open(input->name, flags, 0, &source->error);
     if (source->fd < 0)
         return false;
     text_input->fd = -1;

@@ -142,6 +142,64 @@ static void closed_input(void)
     process_free(&leat);
 }
 
+static const char *folder_with_fifo(void)
+{
+    const char *folder = folder_make();
+    CU_ASSERT_EQUAL_FATAL(mkfifo(path_join(folder, "fifo"), 0600), 0);
+    return folder;
+}
+
+/* A FIFO that nobody writes: every way of ending a run is heard, with both engines. Stopping what
+ * has no end is no failure. */
+static void fifo_without_writer(void)
+{
+    static const struct {
+        const char *program;
+        int status;
+        int signal_number;
+        const char *said;
+    } cases[] = {
+        {"from file \"fifo\" { timeout 200ms } | pass", 1, 0, "no data from fifo for 0.2 s"},
+        {"from file \"fifo\" { timeout 200ms\ncompression zstd } | pass", 1, 0,
+         "no data from fifo for 0.2 s"},
+        {"pipeline silent { timeout 200ms }\nfrom file \"fifo\" | pass", 1, 0,
+         "the run's timeout of 0.200 s has passed"},
+        {"from file \"fifo\" | pass", 0, SIGTERM, "0 read"},
+        {"from file \"fifo\" { compression gzip } | pass", 0, SIGTERM, "0 read"},
+    };
+    static const char *const engines[] = {"uring", "posix"};
+    const char *folder = folder_with_fifo();
+    for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+        struct process leat = {.folder = folder,
+                               .signal_number = cases[i / 2].signal_number,
+                               .opened_file = "fifo",
+                               .arguments = {"--io", engines[i % 2], cases[i / 2].program}};
+        process_run(&leat);
+        EXPECT_STATUS(leat, cases[i / 2].status);
+        EXPECT_ERR(leat, cases[i / 2].said);
+        process_free(&leat);
+    }
+}
+
+/* The writer comes when leat has opened the FIFO already. */
+static void fifo_with_late_writer(void)
+{
+    static const char *const engines[] = {"uring", "posix"};
+    const char *folder = folder_with_fifo();
+    for (size_t i = 0; i < 2; i++) {
+        struct process leat = {.folder = folder,
+                               .opened_file = "fifo",
+                               .opened_answer = "{\"a\":1}\n{\"a\":2}\n",
+                               .arguments = {"--io", engines[i], "where a > 1", "fifo"}};
+        process_run(&leat);
+        EXPECT_STATUS(leat, 0);
+        EXPECT_OUT(leat, "{\"a\":2}\n");
+        process_free(&leat);
+    }
+}
+
 SUITE(hostile, {"a record without end", endless_record}, {"full disk", full_disk},
       {"20 signals stop 20 runs", stops_every_time}, {"damaged compression", damaged_compression},
-      {"silent input", silent_input}, {"closed input", closed_input})
+      {"silent input", silent_input}, {"closed input", closed_input},
+      {"a FIFO without a writer", fifo_without_writer},
+      {"a FIFO with a late writer", fifo_with_late_writer})

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -58,6 +59,7 @@ struct child {
     int input;
     int out;
     int err;
+    int watch; /* tells that `opened_file` was opened */
     size_t fed;
     bool signalled;
     size_t out_capacity;
@@ -167,11 +169,33 @@ static void child_collect(int *fd, char **text, size_t *length, size_t *capacity
     (*text)[*length] = 0;
 }
 
+static void watch_begin(const struct process *process, struct child *child)
+{
+    child->watch = -1;
+    if (!process->opened_file)
+        return;
+    const char *path = path_join(process->folder, process->opened_file);
+    MUST((child->watch = inotify_init1(IN_CLOEXEC)) >= 0);
+    MUST(inotify_add_watch(child->watch, path, IN_OPEN | IN_ONESHOT) >= 0);
+}
+
+/* Somebody has opened the watched file. */
+static void watch_answer(const struct process *process, struct child *child)
+{
+    end_close(&child->watch);
+    if (!process->opened_answer)
+        return;
+    size_t length = strlen(process->opened_answer);
+    int fd = open(path_join(process->folder, process->opened_file), O_WRONLY | O_CLOEXEC);
+    MUST(fd >= 0 && write(fd, process->opened_answer, length) == (ssize_t)length);
+    close(fd);
+}
+
 static void child_react(struct process *process, struct child *child)
 {
     if (process->output_limit && process->out_length >= process->output_limit)
         end_close(&child->out);
-    if (process->signal_number && !child->signalled &&
+    if (process->signal_number && !child->signalled && child->watch < 0 &&
         process->out_length >= process->signal_after) {
         kill(child->id, process->signal_number);
         child->signalled = true;
@@ -187,13 +211,14 @@ static bool child_talk(struct process *process, struct child *child, long long d
 {
     while (child->out >= 0 || child->err >= 0) {
         bool feeding = child->input >= 0 && child->fed < process->input_length;
-        struct pollfd ends[3] = {{.fd = child->out, .events = POLLIN},
+        struct pollfd ends[4] = {{.fd = child->out, .events = POLLIN},
                                  {.fd = child->err, .events = POLLIN},
-                                 {.fd = child->input, .events = feeding ? POLLOUT : 0}};
+                                 {.fd = child->input, .events = feeding ? POLLOUT : 0},
+                                 {.fd = child->watch, .events = POLLIN}};
         long long left = deadline - now_milliseconds();
         if (left <= 0)
             return false;
-        if (poll(ends, 3, (int)left) < 0)
+        if (poll(ends, 4, (int)left) < 0)
             MUST(errno == EINTR);
         if (child->input >= 0 && (ends[2].revents || !process->input_length))
             child_feed(process, child);
@@ -201,6 +226,8 @@ static bool child_talk(struct process *process, struct child *child, long long d
             child_collect(&child->out, &process->out, &process->out_length, &child->out_capacity);
         if (ends[1].revents)
             child_collect(&child->err, &process->err, &process->err_length, &child->err_capacity);
+        if (ends[3].revents)
+            watch_answer(process, child);
         child_react(process, child);
     }
     return true;
@@ -213,6 +240,7 @@ void process_run(struct process *process)
         process->input_length = strlen(process->input);
     MUST((process->out = calloc(1, 1)) && (process->err = calloc(1, 1)));
     signal(SIGPIPE, SIG_IGN);
+    watch_begin(process, &child);
     child_start(process, &child);
     if (!process->input_length && !process->input_stays_open)
         end_close(&child.input);
@@ -224,6 +252,7 @@ void process_run(struct process *process)
     end_close(&child.input);
     end_close(&child.out);
     end_close(&child.err);
+    end_close(&child.watch);
     int status;
     while (waitpid(child.id, &status, 0) < 0)
         MUST(errno == EINTR);

@@ -26,6 +26,8 @@ struct process {
     size_t output_limit;     /* stop reading stdout after so many bytes, and close it; 0: never */
     int signal_number;       /* sent when `signal_after` bytes came from stdout; 0: none */
     size_t signal_after;
+    const char *opened_file; /* a file in `folder`: the signal waits until somebody opens it, … */
+    const char *opened_answer; /* … and this is then written to it; NULL: nothing */
     /* the result */
     int status; /* the exit status; 1000 + N: killed by signal N; -1: did not end in time */
     char *out;  /* NUL-terminated; owned */

@@ -328,6 +328,59 @@ static void stdin_times_out(void)
     close(ends[1]);
 }
 
+/* Takes what is there now: WAIT is not waited out. */
+static enum source_result take_now(struct fixture *fixture)
+{
+    struct batch *none;
+    struct batch *offered = fixture->free;
+    fixture->free = offered->next;
+    CU_ASSERT_TRUE_FATAL(fixture->source->ops->offer(fixture->source, offered));
+    return fixture->source->ops->take(fixture->source, &none, &fixture->error);
+}
+
+/* A FIFO without a writer is opened at once, and is not at its end; one whose writer has come and
+ * gone is, also if it wrote nothing. */
+static void fifo_writer_comes_late(enum io_engine_kind kind, const char *text)
+{
+    const char *path = test_path("late.txt");
+    unlink(path);
+    CU_ASSERT_EQUAL_FATAL(mkfifo(path, 0600), 0);
+    int held = -1;
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    fixture_open(fixture, kind, 4096, 1 << 20);
+    CU_ASSERT_TRUE_FATAL(fixture_source(fixture, &path, 1, NULL));
+    CU_ASSERT_EQUAL(take_now(fixture), SOURCE_WAIT);
+    CU_ASSERT_EQUAL(take_now(fixture), SOURCE_WAIT);
+    held = open(path, O_WRONLY | O_NONBLOCK); /* ENXIO: nobody reads it */
+    CU_ASSERT_TRUE_FATAL(held >= 0);
+    CU_ASSERT_EQUAL(take_now(fixture), SOURCE_WAIT);
+    CU_ASSERT_EQUAL(write(held, text, strlen(text)), (ssize_t)strlen(text));
+    close(held);
+    struct batch *batch;
+    size_t length = 0;
+    enum source_result result;
+    while ((result = fixture_take(fixture, &batch)) == SOURCE_READY) {
+        length += batch->text_length;
+        fixture_give_back(fixture, batch);
+    }
+    CU_ASSERT_EQUAL(result, SOURCE_END);
+    CU_ASSERT_EQUAL(length, strlen(text));
+    fixture_close(fixture);
+    free(fixture);
+}
+
+static void fifo_late(void)
+{
+    static const enum io_engine_kind kinds[] = {IO_ENGINE_AUTO, IO_ENGINE_POSIX};
+    /* A reader that blocks in open(2) is ended: no writer comes before it returns. */
+    (void)alarm(60);
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        fifo_writer_comes_late(kinds[i], "one\ntwo\n");
+        fifo_writer_comes_late(kinds[i], "");
+    }
+    (void)alarm(0);
+}
+
 SUITE(source, {"every byte comes in order", every_byte}, {"reads of 1 to 7 bytes", tiny_reads},
       {"100 seeds of simulated reads", simulated_reads}, {"empty and tiny inputs", empty_inputs},
       {"several files", several_files}, {"what cannot be opened says why", open_errors},
@@ -335,4 +388,4 @@ SUITE(source, {"every byte comes in order", every_byte}, {"reads of 1 to 7 bytes
       {"stdin is a file from its position", stdin_is_a_file},
       {"stdin is a pipe (io_uring)", stdin_pipe_uring},
       {"stdin is a pipe (posix)", stdin_pipe_posix}, {"stdin that is told to stop", stdin_stops},
-      {"stdin that times out", stdin_times_out})
+      {"stdin that times out", stdin_times_out}, {"a FIFO whose writer comes late", fifo_late})
