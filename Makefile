@@ -14,15 +14,15 @@ DESTDIR ?=
 SECONDS ?= 600
 VERSION := 0.1.0
 
-LAYERS = cli pipeline stages io formats lang core
+LAYERS = cli pipeline stages io clients formats lang core
 LIBRARIES = $(filter-out cli,$(LAYERS))
-TESTS = core lang formats io stages pipeline cli
+TESTS = core lang formats clients io stages pipeline cli
 
 WARN = -Wall -Wextra -Werror -Wno-missing-field-initializers
 ALL_CFLAGS = -std=gnu11 $(OPT) -g $(WARN) -pthread -fno-strict-aliasing -D_GNU_SOURCE \
-    -DLEAT_VERSION='"$(VERSION)"' -I. $(CPPDEFS) $(CFLAGS)
+    -DLEAT_VERSION='"$(VERSION)"' -I. -isystem /usr/include/postgresql $(CPPDEFS) $(CFLAGS)
 ALL_LDFLAGS = $(LDFLAGS)
-LIBS = -luring -lzstd -lz -lsqlite3 -lpcre2-8 -lm -pthread
+LIBS = -luring -lzstd -lz -lsqlite3 -lpcre2-8 -lcurl -lpq -lm -pthread
 ifneq ($(SAN),)
 ALL_CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 ALL_LDFLAGS += -fsanitize=$(SAN)
@@ -99,7 +99,16 @@ $(foreach suite,$(TESTS),$(eval $(call test_rule,$(suite))))
 # Suites that have files by now.
 SUITES = $(foreach suite,$(TESTS),$(if $(wildcard tests/$(suite)/*.c),$(suite)))
 .PHONY: tests unit
-tests: all $(foreach suite,$(SUITES),$(BUILD)/tests/$(suite))
+tests: all $(foreach suite,$(SUITES),$(BUILD)/tests/$(suite)) servers
+
+# tests/servers/NAME.c: a program that tests and benchmarks start, on its own (a server that
+# misbehaves, a proxy that cuts).
+.PHONY: servers
+servers: $(patsubst tests/servers/%.c,$(BUILD)/servers/%,$(wildcard tests/servers/*.c))
+	@:
+$(BUILD)/servers/%: $(object)/tests/servers/%.o
+	@mkdir -p $(@D)
+	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lz -lm -pthread
 unit: tests
 	@set -e; for suite in $(SUITES); do LEAT=$(BUILD)/leat $(BUILD)/tests/$$suite; done
 
@@ -160,8 +169,9 @@ $(BUILD)/bench/%: $(object)/bench/%.o
 	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lm
 
 # What Debian 12 has to have; asked with dpkg-query, so that nothing happens where all is there.
-BUILD_PACKAGES = gcc libc6-dev liburing-dev libzstd-dev zlib1g-dev libsqlite3-dev libpcre2-dev sqlite3
-TEST_PACKAGES = $(BUILD_PACKAGES) tzdata libcunit1-dev python3 jq zstd gzip clang clang-format libclang-rt-14-dev
+BUILD_PACKAGES = gcc libc6-dev liburing-dev libzstd-dev zlib1g-dev libsqlite3-dev libpcre2-dev sqlite3 \
+    libcurl4-openssl-dev libpq-dev
+TEST_PACKAGES = $(BUILD_PACKAGES) tzdata libcunit1-dev python3 openssl curl postgresql jq zstd gzip clang clang-format libclang-rt-14-dev
 define packages_install
 	@missing=; for package in $(1); do \
 	    dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || \

@@ -14,8 +14,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-SUITES = ['core', 'lang', 'formats', 'io', 'stages', 'pipeline', 'cli']
-SCRIPTS = ['golden', 'examples', 'conformance', 'same', 'torture']
+SUITES = ['core', 'lang', 'formats', 'clients', 'io', 'stages', 'pipeline', 'cli']
+SCRIPTS = ['golden', 'examples', 'model', 'conformance', 'same', 'torture']
 SANITIZERS = {'asan': 'address,undefined', 'tsan': 'thread'}
 FUZZ_SECONDS = '10'
 TIME_LIMIT = 900
