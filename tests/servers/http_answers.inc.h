@@ -364,7 +364,7 @@ static void reflect_answer(struct connection *c, const struct request *request)
             value.length--;
         bytes_text(&body, first ? "" : ",");
         json_text(&body, name);
-        for (size_t i = body.length - name.length; i < body.length; i++)
+        for (size_t i = body.length - name.length - 2; i < body.length; i++)
             body.data[i] = (char)tolower((unsigned char)body.data[i]);
         bytes_text(&body, ":");
         json_text(&body, value);
