@@ -175,6 +175,8 @@ static struct value move_cell(const struct move *move, struct value from, struct
         return from.kind == VALUE_ABSENT ? other : from;
     case MOVE_ONLY_IF_ABSENT:
         return from.kind == VALUE_ABSENT ? other : (struct value){.kind = VALUE_ABSENT};
+    case MOVE_ONLY_IF_PRESENT:
+        return from.kind == VALUE_ABSENT ? from : other;
     case MOVE_SET:
         if (other.kind == VALUE_ERROR)
             return other;
@@ -244,8 +246,8 @@ static bool move_apply(const struct move *move, struct evaluator *evaluator, str
             return false;
     }
     /* reading a member may fail where nobody looks at it: only what is written rejects */
-    bool quiet =
-        move->kind == MOVE_MEMBER || move->kind == MOVE_EITHER || move->kind == MOVE_ONLY_IF_ABSENT;
+    bool quiet = move->kind == MOVE_MEMBER || move->kind == MOVE_EITHER ||
+                 move->kind == MOVE_ONLY_IF_ABSENT || move->kind == MOVE_ONLY_IF_PRESENT;
     return !errors || quiet || errors_reject(batch, cells, stage);
 }
 

@@ -16,13 +16,14 @@ struct scope;
 /* What has to be done at run time, in order and for the live rows, so that a change of shape comes
  * true. */
 enum move_kind {
-    MOVE_EVALUATE,       /* column = expression; an error rejects the record */
-    MOVE_COPY,           /* column = cells of `from`, undecoded, ABSENT as null; NONE: all null */
-    MOVE_EITHER,         /* column = cells of `from` where not ABSENT, else of `other` */
-    MOVE_ONLY_IF_ABSENT, /* column = cells of `other` where `from` is ABSENT, else ABSENT */
-    MOVE_SET,            /* column = map `from` (NONE: empty) with path `names` set to `other`;
-                            absent or null links become maps, anything else rejects */
-    MOVE_REMOVE,         /* column = map `from` without path `names` */
+    MOVE_EVALUATE,        /* column = expression; an error rejects the record */
+    MOVE_COPY,            /* column = cells of `from`, undecoded, ABSENT as null; NONE: all null */
+    MOVE_EITHER,          /* column = cells of `from` where not ABSENT, else of `other` */
+    MOVE_ONLY_IF_ABSENT,  /* column = cells of `other` where `from` is ABSENT, else ABSENT */
+    MOVE_ONLY_IF_PRESENT, /* column = cells of `other` where `from` is not ABSENT, else ABSENT */
+    MOVE_SET,             /* column = map `from` (NONE: empty) with path `names` set to `other`;
+                             absent or null links become maps, anything else rejects */
+    MOVE_REMOVE,          /* column = map `from` without path `names` */
     MOVE_RENAME,    /* column = map `from`, member `names` (a path) renamed to `name` in place */
     MOVE_MEMBER,    /* column = what path `names` reads in map `from`, or ABSENT */
     MOVE_RECORD,    /* column = the whole record in `shape`, as a map (or its raw text) */
@@ -65,8 +66,9 @@ bool scope_rename(struct scope *scope, const struct option_item *items, uint32_t
 /* The column that a path reads here (COLUMN_NONE where nothing can be there); its cells may be
  * ABSENT. */
 bool scope_read(struct scope *scope, const struct path *path, uint32_t *column);
-/* A field set by the stage itself (parse … with): its column; the stage fills the cells. */
-uint32_t scope_put_field(struct scope *scope, struct string name);
+/* A field set by the stage itself (parse … with): its column; the stage fills the cells. Unless
+ * `always` they may be ABSENT: the field stays as it is there. */
+uint32_t scope_put_field(struct scope *scope, struct string name, bool always);
 /* A column of no field: for stages and sinks that need cells of their own. */
 uint32_t scope_hidden_column(struct scope *scope);
 /* From here on the record has exactly these fields (aggregations): gives a column for each. False:

@@ -37,24 +37,116 @@ static struct field *field_anchor(struct scope *scope, struct string name)
         field->anchor = scope_base_column(scope, &name, 1);
         field->anchor_name = name;
         field->column = field->read = field->anchor;
+        field->optional = !scope->known;
     }
     return field;
 }
 
+/* The fresh column of a move of cells; COLUMN_NONE: no memory. */
+static uint32_t column_choose(struct scope *scope, enum move_kind kind, uint32_t from,
+                              uint32_t other)
+{
+    struct move *move = scope_move(scope, kind, (struct span){0, 0});
+    if (!move)
+        return COLUMN_NONE;
+    move->from = from;
+    move->other = other;
+    return move->column = scope_hidden_column(scope);
+}
+
+/* All fields that are called `name`: at most one of them is there in a record. */
+static void fields_remove(struct scope *scope, struct string name)
+{
+    for (uint32_t i = 0; i < scope->field_count; i++)
+        if (string_equal(scope->fields[i].name, name))
+            scope->fields[i].gone = true;
+}
+
+/* The fields called `name` become the cells of `column`, each where it is there. */
+static bool fields_set(struct scope *scope, struct string name, uint32_t column)
+{
+    for (uint32_t i = 0; i < scope->field_count; i++) {
+        struct field *field = &scope->fields[i];
+        if (field->gone || !string_equal(field->name, name))
+            continue;
+        field->column = column_choose(scope, MOVE_ONLY_IF_PRESENT, field->column, column);
+        if (field->column == COLUMN_NONE)
+            return false;
+    }
+    return true;
+}
+
+/* The fields called `name` stay just where `column` is absent. */
+static bool fields_yield(struct scope *scope, struct string name, uint32_t column)
+{
+    for (uint32_t i = 0; i < scope->field_count; i++) {
+        struct field *field = &scope->fields[i];
+        if (field->gone || !string_equal(field->name, name))
+            continue;
+        field->column = column_choose(scope, MOVE_ONLY_IF_ABSENT, column, field->column);
+        if (field->column == COLUMN_NONE)
+            return false;
+    }
+    return true;
+}
+
+static bool field_is_alone(const struct scope *scope, const struct field *field)
+{
+    for (uint32_t i = 0; i < scope->field_count; i++)
+        if (&scope->fields[i] != field && !scope->fields[i].gone &&
+            string_equal(scope->fields[i].name, field->name))
+            return false;
+    return true;
+}
+
+/* What `column` is to a field of its name that is there already. */
+enum binding {
+    BIND_VALUE, /* a value everywhere: the field is appended where it was absent */
+    BIND_MAYBE, /* a value or ABSENT, this only where the field was absent: so too */
+    BIND_EDIT,  /* ABSENT just where the field was */
+};
+
+/* From now on `field` is the value of `column`, in place where the record has it. */
+static bool field_rebind(struct scope *scope, struct field *field, uint32_t column,
+                         enum binding binding)
+{
+    bool appended = field->optional && binding != BIND_EDIT;
+    struct string name = field->name;
+    uint32_t old = field->read;
+    if (!appended && field_is_alone(scope, field)) {
+        field->column = field->read = column;
+        return true;
+    }
+    if (!fields_set(scope, name, column))
+        return false;
+    field->read = column;
+    if (!appended)
+        return true;
+    field->hidden = true;
+    field = field_append(scope, name);
+    if (!field)
+        return false;
+    field->column = column_choose(scope, MOVE_ONLY_IF_ABSENT, old, column);
+    field->read = column;
+    field->optional = binding == BIND_MAYBE;
+    return field->column != COLUMN_NONE;
+}
+
 /* From now on `name` is the value of `column`. */
-static bool field_bind(struct scope *scope, struct string name, uint32_t column)
+static bool field_bind(struct scope *scope, struct string name, uint32_t column,
+                       enum binding binding)
 {
     struct field *field = scope_find(scope, name);
-    for (uint32_t i = 0; i < scope->field_count; i++)
-        if (scope->fields[i].hidden && string_equal(scope->fields[i].name, name))
-            scope->fields[i].gone = true;
-    if (!field && !scope->closed && scope_base_has(scope, name) && !scope_find_anchor(scope, name))
+    if (field)
+        return field_rebind(scope, field, column, binding);
+    if (!scope->closed && scope_base_has(scope, name) && !scope_find_anchor(scope, name))
         field = field_anchor(scope, name);
-    else if (!field)
+    else
         field = field_append(scope, name);
     if (!field)
         return false;
     field->column = field->read = column;
+    field->optional = binding != BIND_VALUE && !scope->closed;
     return true;
 }
 
@@ -130,16 +222,21 @@ bool scope_put(struct scope *scope, const struct option_item *items, uint32_t co
             move->other = column;
             column = move->column;
         }
-        if (!field_bind(scope, path->names[0], column))
+        if (!field_bind(scope, path->names[0], column, BIND_VALUE))
             return false;
     }
     return good;
 }
 
-uint32_t scope_put_field(struct scope *scope, struct string name)
+uint32_t scope_put_field(struct scope *scope, struct string name, bool always)
 {
-    uint32_t column = scope_hidden_column(scope);
-    if (!check_map(scope, (struct span){0, 0}) || !field_bind(scope, name, column))
+    uint32_t column = scope_hidden_column(scope), value = column;
+    bool good = check_map(scope, (struct span){0, 0});
+    uint32_t old = always ? COLUMN_NONE : whole_column(scope, name);
+    if (old != COLUMN_NONE)
+        value = column_choose(scope, MOVE_EITHER, column, old);
+    if (!good || value == COLUMN_NONE ||
+        !field_bind(scope, name, value, always ? BIND_VALUE : BIND_MAYBE))
         scope->failed = true;
     return column;
 }
@@ -213,7 +310,7 @@ bool scope_select(struct scope *scope, const struct option_item *items, uint32_t
     scope->closed = true;
     scope->field_count = 0;
     for (uint32_t i = 0; i < selected_count; i++)
-        good &= field_bind(scope, selected[i].name, selected[i].column);
+        good &= field_bind(scope, selected[i].name, selected[i].column, BIND_VALUE);
     return good;
 }
 
@@ -233,51 +330,38 @@ bool scope_drop(struct scope *scope, const struct option_item *items, uint32_t c
         }
         if (path->count > 1) {
             struct move *move = path_move(scope, MOVE_REMOVE, path, whole_column(scope, name));
-            if (!move || !field_bind(scope, name, move->column))
+            if (!move || !field_bind(scope, name, move->column, BIND_EDIT))
                 return false;
             continue;
         }
-        if (!field && !(field = field_anchor(scope, name)))
+        if (!field && !field_anchor(scope, name))
             return false;
-        for (uint32_t j = 0; j < scope->field_count; j++)
-            if (string_equal(scope->fields[j].name, name))
-                scope->fields[j].gone = true;
+        fields_remove(scope, name);
     }
     return good;
 }
 
-/* `name` is about to be given to `field`: what else has it must give way where `field` is present.
- */
-static bool rename_onto(struct scope *scope, uint32_t field_index, struct string name,
-                        struct span span)
+/* `name` is about to be given to the field at `index`: what else has it must give way where that
+ * one is there. */
+static bool rename_onto(struct scope *scope, uint32_t index, struct string name)
 {
     struct field *other = scope_find(scope, name);
-    if (scope->closed) {
-        if (other)
-            other->gone = true;
+    if (!other && !scope->closed && !scope_find_anchor(scope, name) &&
+        scope_base_has(scope, name) && !(other = field_anchor(scope, name)))
+        return false;
+    struct field *field = &scope->fields[index]; /* the list may have moved */
+    if (!other)
+        return true;
+    if (!field->optional) {
+        fields_remove(scope, name);
         return true;
     }
-    if (!other && !scope_find_anchor(scope, name) && scope_base_has(scope, name))
-        other = field_anchor(scope, name);
-    if (!other)
-        return scope->failed == false;
-    struct move *only = scope_move(scope, MOVE_ONLY_IF_ABSENT, span);
-    if (!only)
+    if (!fields_yield(scope, name, field->read))
         return false;
-    struct field *field = &scope->fields[field_index]; /* the list may have moved */
-    only->column = scope_hidden_column(scope);
-    only->from = field->column;
-    only->other = other->column;
-    struct move *either = scope_move(scope, MOVE_EITHER, span);
-    if (!either)
-        return false;
-    either->column = scope_hidden_column(scope);
-    either->from = field->column;
-    either->other = other->column;
-    other->column = either->column - 1;
     other->hidden = true;
-    field->read = either->column;
-    return true;
+    field->read = column_choose(scope, MOVE_EITHER, field->read, other->read);
+    field->optional = other->optional;
+    return field->read != COLUMN_NONE;
 }
 
 static bool rename_top(struct scope *scope, const struct option_item *item)
@@ -293,13 +377,17 @@ static bool rename_top(struct scope *scope, const struct option_item *item)
         if (!field)
             return false;
     }
-    uint32_t index = (uint32_t)(field - scope->fields);
-    if (!rename_onto(scope, index, new_name, item->span))
+    struct string json_name = scope_json_name(scope, new_name);
+    if (!json_name.data || !rename_onto(scope, (uint32_t)(field - scope->fields), new_name))
         return false;
-    field = &scope->fields[index];
-    field->name = new_name;
-    field->json_name = scope_json_name(scope, new_name);
-    return field->json_name.data != NULL;
+    for (uint32_t i = 0; i < scope->field_count; i++) {
+        field = &scope->fields[i];
+        if (field->gone || !string_equal(field->name, old_name))
+            continue;
+        field->name = new_name;
+        field->json_name = json_name;
+    }
+    return true;
 }
 
 static bool rename_nested(struct scope *scope, const struct option_item *item)
@@ -316,7 +404,7 @@ static bool rename_nested(struct scope *scope, const struct option_item *item)
     if (!move)
         return false;
     move->name = new_path->names[new_path->count - 1];
-    return field_bind(scope, old_path->names[0], move->column);
+    return field_bind(scope, old_path->names[0], move->column, BIND_EDIT);
 }
 
 bool scope_rename(struct scope *scope, const struct option_item *items, uint32_t count)
@@ -342,7 +430,7 @@ bool scope_replace(struct scope *scope, const struct string *names, uint32_t cou
         if (scope_find(scope, names[i]))
             return false;
         columns[i] = scope_hidden_column(scope);
-        if (!field_bind(scope, names[i], columns[i]))
+        if (!field_bind(scope, names[i], columns[i], BIND_VALUE))
             return false;
     }
     return true;
@@ -371,12 +459,13 @@ bool scope_fix_columns(struct scope *scope)
                 edited = &old[j];
         if (edited && (edited->gone || edited->hidden))
             continue;
-        good &= field_bind(scope, edited ? edited->name : scope->known->names[i],
-                           edited ? edited->column
-                                  : scope_base_column(scope, &scope->known->names[i], 1));
+        good &=
+            field_bind(scope, edited ? edited->name : scope->known->names[i],
+                       edited ? edited->read : scope_base_column(scope, &scope->known->names[i], 1),
+                       BIND_VALUE);
     }
     for (uint32_t j = 0; j < old_count; j++)
         if (old[j].anchor == COLUMN_NONE && !old[j].gone && !old[j].hidden)
-            good &= field_bind(scope, old[j].name, old[j].column);
+            good &= field_bind(scope, old[j].name, old[j].read, BIND_VALUE);
     return good;
 }

@@ -6,15 +6,17 @@
 
 #include "lang/scope.h"
 
-/* A field that a stage has touched. */
+/* A field that a stage has touched. Several may have one name; then a record has at most one of
+ * them, and all but one are hidden: after `rename b = a` it has what was a, or else what was b. */
 struct field {
     struct string name; /* what it is called here */
     struct string json_name;
     struct string anchor_name; /* the base member it stands for, where it has an anchor */
     uint32_t anchor;
-    uint32_t column; /* what is written */
-    uint32_t read;   /* what expressions read; differs from `column` after a rename onto a name that
-                        records may have */
+    uint32_t column; /* what is written here; ABSENT: the record has another field of the name, or
+                        none */
+    uint32_t read;   /* what the name reads, whichever field the record has */
+    bool optional;   /* `read` may be ABSENT */
     bool gone;       /* dropped: the anchor's member is left out */
     bool hidden;     /* written where another field of the same name is absent; never looked up */
 };

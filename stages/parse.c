@@ -77,10 +77,11 @@ static bool parse_open(struct stage_context *context, struct stage **stage)
         return false;
     }
     parse->before = scope_take_moves(context->scope);
-    for (uint32_t i = 0; i < parse->group_count; i++)
-        parse->columns[i] = scope_put_field(context->scope, regex_group_name(parse->regex, i));
-    parse->after = scope_take_moves(context->scope);
     parse->keep = option_word_is(context->options, "otherwise", "keep");
+    for (uint32_t i = 0; i < parse->group_count; i++)
+        parse->columns[i] =
+            scope_put_field(context->scope, regex_group_name(parse->regex, i), !parse->keep);
+    parse->after = scope_take_moves(context->scope);
     *stage = &parse->stage;
     return true;
 }

@@ -106,6 +106,12 @@ static void test_rename_onto(void)
     IS("rename b = a | drop b", "{\"a\":1,\"b\":2,\"c\":3}", "{\"c\":3}");
     IS("rename b = a | drop b", "{\"b\":2,\"c\":3}", "{\"c\":3}");
     IS("rename b = a | select b", "{\"b\":2}", "{\"b\":2}");
+    IS("rename b = a | put b = 7", "{\"b\":2,\"c\":3}", "{\"b\":7,\"c\":3}"); /* in place */
+    IS("rename b = a | put c = 1 | put b = 7", "{}", "{\"c\":1,\"b\":7}");    /* new, so last */
+    IS("rename b = a | put b = 7, b = 8, x = b", "{\"b\":2,\"c\":3}", "{\"b\":8,\"c\":3,\"x\":8}");
+    IS("rename b = a | drop b.x", "{\"b\":{\"x\":1,\"y\":2},\"c\":3}", "{\"b\":{\"y\":2},\"c\":3}");
+    IS("rename b = a | rename d = b", "{\"b\":2,\"c\":3}", "{\"d\":2,\"c\":3}");
+    IS("rename b = a | rename b = c", "{\"b\":2,\"c\":3}", "{\"b\":3}");
     IS("select a, b | rename b = a", "{\"a\":1,\"b\":2}", "{\"b\":1}");
 }
 
