@@ -13,11 +13,10 @@ struct scope;       /* lang/scope.h */
 struct diagnostics; /* lang/diagnostic.h */
 struct evaluator;   /* lang/expression.h: what one worker needs to evaluate */
 
-/* Rate limits that several stages share by name. */
+/* Rate limits that several stages share by name: see bucket_shared (clients/bucket.h). */
 #define SHARED_LIMITS 16
 struct shared_limits {
-    struct token_bucket *buckets[SHARED_LIMITS];
-    uint32_t count;
+    struct bucket *buckets[SHARED_LIMITS]; /* or NULL; borrowed from the stages that hold them */
 };
 
 enum stage_result {
@@ -42,7 +41,7 @@ struct stage_context {
     uint16_t index; /* of the stage in the plan */
     uint64_t seed;  /* of the run (sample) */
     size_t memory;  /* bytes that a stage with state may keep: a line of the memory plan */
-    struct shared_limits *shared; /* named rate limits, see stages/limit.c; plan's, zero at start */
+    struct shared_limits *shared; /* named rate limits; the plan's, zero at start */
 };
 
 struct stage_ops {

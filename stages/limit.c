@@ -2,30 +2,13 @@
  * stages share: `limit api { rate 500/s }`. Serial: one thread each, in input order; a shared
  * bucket is locked. Records that may not pass yet wait in their batch, which is the backpressure.
  */
-#include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "core/clock.h"
-#include "core/fault.h"
+#include "clients/bucket.h"
 #include "lang/diagnostic.h"
 #include "stages/stages.h"
 
-/* Tokens are counted as saved-up time: an event costs 1/rate, and at most burst/rate can be saved
- * up. Whole sixteenths of a nanosecond, the cost rounded up: exact, and never above the rate. */
-#define TICKS 16 /* in a nanosecond */
-struct token_bucket {
-    pthread_mutex_t lock; /* guards `ready` */
-    struct string name;
-    int64_t cost;     /* ticks for each event */
-    int64_t capacity; /* ticks */
-    int64_t ready;    /* the time up to which everything is spent; monotonic, in ticks */
-    uint32_t users;   /* stages that hold it; main thread */
-};
-
 struct limit_stage {
     struct stage stage;
-    struct token_bucket *bucket;
+    struct bucket *bucket;
 };
 
 static const struct option_spec limit_options[] = {
@@ -44,87 +27,44 @@ static const struct noun limit_noun = {
     .options = limit_options,
 };
 
-static struct token_bucket *bucket_make(struct string name)
-{
-    struct token_bucket *bucket = memory_take_zeroed(1, sizeof(*bucket));
-    if (bucket) {
-        CHECK(pthread_mutex_init(&bucket->lock, NULL) == 0);
-        bucket->name = name;
-    }
-    return bucket;
-}
-
-static struct token_bucket *bucket_find(struct shared_limits *shared, struct string name)
-{
-    for (uint32_t i = 0; i < shared->count; i++)
-        if (string_equal(shared->buckets[i]->name, name))
-            return shared->buckets[i];
-    struct token_bucket *bucket = shared->count < SHARED_LIMITS ? bucket_make(name) : NULL;
-    if (bucket)
-        shared->buckets[shared->count++] = bucket;
-    return bucket;
-}
-
 static void limit_close(struct stage *stage)
 {
     struct limit_stage *limit = (struct limit_stage *)stage;
-    if (limit && limit->bucket && --limit->bucket->users == 0) {
-        CHECK(pthread_mutex_destroy(&limit->bucket->lock) == 0);
-        free(limit->bucket);
-    }
+    if (limit)
+        bucket_close(limit->bucket);
     stage_free(stage);
+}
+
+static struct bucket *limit_bucket(struct stage_context *context, struct error *error)
+{
+    const struct option_value *name = option_find(context->options, "name");
+    double rate = option_real(context->options, "amount", 0);
+    int64_t burst = option_integer(context->options, "burst", 1);
+    if (!(rate > 0))
+        rate = option_real(context->options, "rate", 0);
+    if (name)
+        return bucket_shared(context->shared, name->text, rate, burst, error);
+    struct bucket *bucket = rate > 0 ? bucket_open(rate, burst) : NULL;
+    if (!bucket)
+        error_set(error, ERROR_PROGRAM,
+                  rate > 0 ? "no memory for a limit" : "a limit needs a rate: limit 500/s");
+    return bucket;
 }
 
 static bool limit_open(struct stage_context *context, struct stage **stage)
 {
-    const struct option_value *name = option_find(context->options, "name");
-    double rate = option_real(context->options, "amount", 0);
+    struct error error;
     struct limit_stage *limit = stage_make(context, &stage_limit, sizeof(*limit));
     if (!limit)
         return false;
-    if (rate == 0)
-        rate = option_real(context->options, "rate", 0);
-    limit->bucket =
-        name ? bucket_find(context->shared, name->text) : bucket_make((struct string){NULL, 0});
+    limit->bucket = limit_bucket(context, &error);
     if (!limit->bucket) {
-        diagnostics_error(context->diagnostics, context->options->span,
-                          "too many limits (%d at most)", SHARED_LIMITS);
-        limit_close(&limit->stage);
-        return false;
-    }
-    limit->bucket->users++;
-    if (rate > 0) {
-        int64_t burst = option_integer(context->options, "burst", 1);
-        limit->bucket->cost = (int64_t)(TICKS * (double)NANOSECONDS / rate) + 1;
-        if (__builtin_mul_overflow(limit->bucket->cost, burst > 0 ? burst : 1,
-                                   &limit->bucket->capacity))
-            limit->bucket->capacity = INT64_MAX / 2;
-    }
-    if (limit->bucket->cost == 0) {
-        diagnostics_error(context->diagnostics, context->options->span,
-                          name ? "the first limit of this name must give its rate: { rate 500/s }"
-                               : "a limit needs a rate: limit 500/s");
+        diagnostics_error(context->diagnostics, context->options->span, "%s", error.text);
         limit_close(&limit->stage);
         return false;
     }
     *stage = &limit->stage;
     return true;
-}
-
-/* How many of `wanted` may pass now; where none may, *wake is when the next one may. */
-static uint32_t bucket_take(struct token_bucket *bucket, uint32_t wanted, int64_t *wake)
-{
-    CHECK(pthread_mutex_lock(&bucket->lock) == 0);
-    int64_t now = clock_monotonic() * TICKS;
-    if (bucket->ready < now - bucket->capacity)
-        bucket->ready = now - bucket->capacity;
-    int64_t may = (now - bucket->ready) / bucket->cost;
-    uint32_t taken = may < wanted ? (uint32_t)may : wanted;
-    bucket->ready += taken * bucket->cost;
-    if (taken == 0)
-        *wake = (bucket->ready + bucket->cost + TICKS - 1) / TICKS;
-    CHECK(pthread_mutex_unlock(&bucket->lock) == 0);
-    return taken;
 }
 
 static enum stage_result limit_batch(struct stage *stage, struct evaluator *evaluator,
