@@ -51,7 +51,14 @@ struct reject {
     uint16_t code;   /* enum error_code */
     uint16_t stage;  /* index in the plan; STAGE_SOURCE for the format */
     uint32_t text_length;
-    const char *text; /* detail, or NULL */
+    const char *text;               /* detail, or NULL */
+    const struct reject_call *call; /* of lookups and sinks that ask a peer, else NULL */
+};
+/* What a failed call adds to a reject. Arena memory. */
+struct reject_call {
+    struct string url; /* without userinfo and secrets */
+    uint32_t attempts;
+    int status; /* of the last answer, or 0 */
 };
 #define STAGE_SOURCE UINT16_MAX
 #define STAGE_SINK   (UINT16_MAX - 1)

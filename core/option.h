@@ -45,13 +45,28 @@ enum option_kind {
     OPTION_SELECTIONS,  /* PATH or NAME = EXPR, … */
     OPTION_RENAMES,     /* NEW = OLD, …: path is NEW, from is OLD */
     OPTION_TYPES,       /* one word for all, or a block { NAME word … } with words of `words` */
+    OPTION_RANGE,       /* 200ms..10s: two durations into numbers[0] and [1]; one stands for both */
+    OPTION_PHRASE,    /* several parts as the pattern `words` says, e.g. "open after N failures for
+                         DURATION", "N [for DURATION]", "after DURATION|PERCENTILE": words stand for
+                         themselves, N (a whole number), DURATION, SIZE, RATE and PERCENTILE (p95)
+                         for quantities, [...] for what may be left out, A|B for a choice of two
+                         quantities. Quantities go into numbers[] by their place in the pattern
+                         (durations in ns, sizes in bytes, rates in millionths of 1/s, percentiles
+                         in ten-thousandths: p95 is 9500); -1 where one was left out */
+    OPTION_CAUSES,    /* timeout, connect, 429, 5xx: names of `words`, HTTP statuses and classes of
+                         them: items[].word, as written */
+    OPTION_HEADERS,   /* "name" = EXPR, …: items[].word and .node */
+    OPTION_TEMPLATES, /* one or more templates separated by commas: items[].word and .span */
+    OPTION_CHOICE,    /* one of `words`, else an expression: text or node is set */
 };
+#define OPTION_NUMBERS 4
 
 enum option_flags {
     OPTION_REQUIRED = 1,
     OPTION_POSITIONAL = 2, /* stands before the block, in table order, without its name */
     OPTION_TUNING = 4,     /* not in the fingerprint: workers, memory, timeouts … */
     OPTION_WITH_NEXT = 8,  /* positional: this one and the next come together or not at all */
+    OPTION_REPEATED = 32,  /* lists: may be given several times; the items are put together */
     OPTION_OR_NONE = 16,   /* STRING: the bare word none may stand instead: text {NULL, 0} and
                               integer -1 */
 };
@@ -84,6 +99,7 @@ struct option_value {
     int64_t integer;    /* INTEGER SIZE (bytes) DURATION (nanoseconds) AMOUNT; WORD: its index;
                            TYPES: the index of the one word; STRING given as none: -1 */
     double real;        /* RATE PERCENT AMOUNT */
+    int64_t numbers[OPTION_NUMBERS]; /* RANGE PHRASE */
     const struct node *node;         /* EXPRESSION */
     struct path path;                /* PATH */
     const struct option_item *items; /* lists, STRINGS (word holds each), TYPES */
@@ -118,6 +134,8 @@ struct noun {
 struct registry {
     const struct noun *const *verbs; /* where, put, …; not from, into, reject into */
     size_t verb_count;
+    const struct noun *const *lookups; /* the kinds behind the verb `lookup`: http, exec, sql */
+    size_t lookup_count;
     const struct noun *const *sources;
     size_t source_count;
     const struct noun *const *sinks;

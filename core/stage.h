@@ -30,6 +30,8 @@ enum stage_result {
 
 enum stage_traits {
     STAGE_SERIAL = 1, /* has state: called in input order by one thread */
+    STAGE_ASYNC = 2,  /* answers later: see async_stage_ops */
+    STAGE_LOOKUP = 4, /* its noun is a kind behind the verb `lookup` */
 };
 
 struct stage; /* each stage defines its own, beginning with struct stage */
@@ -42,6 +44,33 @@ struct stage_context {
     uint64_t seed;  /* of the run (sample) */
     size_t memory;  /* bytes that a stage with state may keep: a line of the memory plan */
     struct shared_limits *shared; /* named rate limits; the plan's, zero at start */
+};
+
+/* What an asynchronous stage has instead of `batch`. All calls but `open` and `close` come from one
+ * thread, that of its actor, and none blocks; the actor waits until stage.descriptor is readable or
+ * stage.wake has come. Batches come in no order of seq (about in it); each leaves with its own
+ * rows.
+ *
+ * Rows that cannot go on yet come again: take hands on a batch with some rows in `rows` and the
+ * others in `rest`, both ascending and both in the memory that `rows` had at start (what the stage
+ * puts into the arena is gone when they come again). Meanwhile the stage may go on asking for them:
+ * it knows the batch by its address and its seq. */
+struct async_stage_ops {
+    /* Once, before the first start. `ordered`: rows leave in the order of the records, so `rows` is
+     * always a prefix of what came in; else those answered first may leave first. */
+    bool (*enter)(struct stage *stage, bool ordered, struct error *error);
+    /* A batch comes in, with the selection batch.rows; the stage owns it until take or reclaim. The
+     * arena's limit is what the stage may use of it; what does not fit waits in `rest`. */
+    void (*start)(struct stage *stage, struct evaluator *evaluator, struct batch *batch);
+    /* STAGE_OK: *batch may go on, rows and rest set, columns of rows filled, rejects recorded.
+     * STAGE_WAIT: nothing yet; stage.wake is set. STAGE_FAIL: the run ends. */
+    enum stage_result (*take)(struct stage *stage, struct evaluator *evaluator,
+                              struct batch **batch, struct error *error);
+    /* The run was told to stop: what is not answered by `deadline` (monotonic) is rejected. */
+    void (*stop)(struct stage *stage, int64_t deadline);
+    /* The run is let go: everything in flight is cancelled; gives back the batches that the stage
+     * owns, one by one, then NULL. */
+    struct batch *(*reclaim)(struct stage *stage);
 };
 
 struct stage_ops {
@@ -58,13 +87,15 @@ struct stage_ops {
     /* Serial stages that hand on records at the end (aggregations), else NULL: fills an empty batch
      * (record_count, rows, columns). */
     enum stage_result (*finish)(struct stage *stage, struct batch *batch, struct error *error);
+    const struct async_stage_ops *async; /* of STAGE_ASYNC, else NULL */
 };
 
 struct stage {
     const struct stage_ops *ops;
     uint16_t index;
     const char *label; /* "where", "put#2": for reports and messages; unique in the plan */
-    int64_t wake;      /* after STAGE_WAIT: monotonic nanoseconds */
+    int64_t wake;      /* after STAGE_WAIT: monotonic nanoseconds; asynchronous: 0: no such time */
+    int descriptor;    /* asynchronous, from enter on: readable when a step is due; -1: none */
 };
 
 #endif

@@ -45,6 +45,18 @@ const char *option_kind_wanted(enum option_kind kind)
         return "a pair like new = old";
     case OPTION_TYPES:
         return "a type, or a block { name type }";
+    case OPTION_RANGE:
+        return "a range like 200ms..10s";
+    case OPTION_PHRASE:
+        return "numbers and words";
+    case OPTION_CAUSES:
+        return "causes like timeout, connect, 429, 5xx";
+    case OPTION_HEADERS:
+        return "a header like \"name\" = expression";
+    case OPTION_TEMPLATES:
+        return "a string";
+    case OPTION_CHOICE:
+        return "a word or an expression";
     }
     CHECK(!"unknown kind of option");
     return "";

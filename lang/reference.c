@@ -60,6 +60,18 @@ static const char *kind_form(enum option_kind kind)
         return "NEW = OLD, …";
     case OPTION_TYPES:
         return "TYPE or { NAME TYPE … }";
+    case OPTION_RANGE:
+        return "DURATION..DURATION";
+    case OPTION_PHRASE:
+        return "";
+    case OPTION_CAUSES:
+        return "CAUSE, …";
+    case OPTION_HEADERS:
+        return "\"NAME\" = EXPR, …";
+    case OPTION_TEMPLATES:
+        return "\"TEMPLATE\", …";
+    case OPTION_CHOICE:
+        return "EXPR";
     }
     CHECK(!"unknown kind of option");
     return "";
