@@ -8,15 +8,27 @@
 #include "core/fault.h"
 #include "io/decoder_codec.h"
 
+#define STEP_FIRST        5  /* the shortest frame header that tells its length */
 #define WINDOW_LOG_ALWAYS 23 /* 8 MiB: what every decoder must support (RFC 8878, 3.1.1.1.2) */
 
 struct zstd_codec {
     struct codec base;
     ZSTD_DStream *stream;
-    size_t memory;
+    size_t window;
+    size_t step; /* bytes that the library wants next: to the end of a block, and a header */
     bool frame_open;
     uint64_t frame; /* offset of its first byte */
 };
+
+size_t codec_zstd_window(const struct decoder_limits *limits)
+{
+    size_t memory = limits->memory * (limits->threads ? limits->threads : 1);
+    int window_log = WINDOW_LOG_ALWAYS;
+    int window_log_max = ZSTD_dParam_getBounds(ZSTD_d_windowLogMax).upperBound;
+    while (window_log < window_log_max && memory >> (window_log + 1) > 0)
+        window_log++;
+    return (size_t)1 << window_log;
+}
 
 static void zstd_close(struct codec *base)
 {
@@ -36,11 +48,8 @@ static struct codec *zstd_open(const struct decoder_limits *limits, struct error
         return NULL;
     }
     codec->base.ops = &codec_zstd;
-    codec->memory = limits->memory;
-    int window_log = WINDOW_LOG_ALWAYS;
-    int window_log_max = ZSTD_dParam_getBounds(ZSTD_d_windowLogMax).upperBound;
-    while (window_log < window_log_max && limits->memory >> (window_log + 1) > 0)
-        window_log++;
+    codec->window = codec_zstd_window(limits);
+    int window_log = __builtin_ctzll(codec->window);
     CHECK(!ZSTD_isError(ZSTD_DCtx_setParameter(codec->stream, ZSTD_d_windowLogMax, window_log)));
     return &codec->base;
 }
@@ -51,17 +60,20 @@ static enum codec_result zstd_damaged(const struct zstd_codec *codec,
 {
     unsigned long long frame = codec->frame;
     ZSTD_ErrorCode code = ZSTD_getErrorCode(result);
+    /* A block that is longer than it may be: what it is called depends on earlier frames. */
+    if (code == ZSTD_error_dstSize_tooSmall)
+        code = ZSTD_error_corruption_detected;
     if (code == ZSTD_error_frameParameter_windowTooLarge)
         error_set(error, ERROR_MEMORY,
                   "%s: the zstd frame at byte %llu needs a larger window than the %zu MiB that "
                   "memory allows: raise --memory",
-                  input->name, frame, codec->memory >> 20);
+                  input->name, frame, codec->window >> 20);
     else if (code == ZSTD_error_memory_allocation)
         error_set(error, ERROR_MEMORY, "%s: no memory to decompress", input->name);
     else
         error_set(error, ERROR_CORRUPT, "%s: damaged at byte %llu (zstd frame from byte %llu): %s",
                   input->name, (unsigned long long)decoder_input_offset(input), frame,
-                  ZSTD_getErrorName(result));
+                  ZSTD_getErrorString(code));
     return CODEC_FAIL;
 }
 
@@ -95,8 +107,14 @@ static enum codec_result zstd_decode(struct codec *base, struct decoder_input *i
         if (!frame_is_known(input))
             return zstd_foreign(codec, input, error);
         codec->frame_open = true;
+        codec->step = STEP_FIRST;
     }
-    ZSTD_inBuffer in = {input->buffer, input->length, input->position};
+    /* Step by step: so an error tells the block, however the bytes were read. A stream's block is
+     * not to wait for the header behind it. */
+    if (decoder_input_left(input) < codec->step && !input->end && !input->is_stream)
+        return CODEC_INPUT;
+    size_t step = size_min(codec->step, decoder_input_left(input));
+    ZSTD_inBuffer in = {input->buffer, input->position + step, input->position};
     ZSTD_outBuffer out = {buffer, length, *filled};
     size_t result = ZSTD_decompressStream(codec->stream, &out, &in);
     bool progress = in.pos > input->position || out.pos > *filled;
@@ -108,6 +126,7 @@ static enum codec_result zstd_decode(struct codec *base, struct decoder_input *i
         codec->frame_open = false;
         return CODEC_OK;
     }
+    codec->step = result;
     if (progress)
         return CODEC_OK;
     if (!input->end)

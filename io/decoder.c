@@ -81,9 +81,23 @@ enum input_result decoder_input_fill(struct decoder_input *input, bool wait, str
         return INPUT_FAIL;
     }
     input->length += (size_t)got;
-    input->raw_bytes += (uint64_t)got;
+    uint64_t reached = input->offset + input->length;
+    input->raw_bytes += reached > input->furthest ? reached - input->furthest : 0;
+    input->furthest = reached > input->furthest ? reached : input->furthest;
     input->end = got == 0;
     return INPUT_OK;
+}
+
+void decoder_input_rewind(struct decoder_input *input, uint64_t offset)
+{
+    CHECK(!input->is_stream && offset <= decoder_input_offset(input));
+    if (offset >= input->offset) {
+        input->position = (size_t)(offset - input->offset);
+        return;
+    }
+    input->offset = offset;
+    input->position = input->length = 0;
+    input->end = false;
 }
 
 /* Fills one task as far as the content goes; a stream's only with what is there. */
@@ -189,6 +203,7 @@ static bool decoder_prepare(struct decoder *decoder, enum compression compressio
     if (prefix.length > 0)
         memcpy(input->buffer, prefix.data, prefix.length);
     input->length = prefix.length;
+    input->furthest += prefix.length; /* counted by whoever read it */
     const struct codec_ops *ops = &codec_gzip;
     if (compression == COMPRESSION_ZSTD) /* a stream's reader is not to wait for whole frames */
         ops = limits->threads > 1 && !input->is_stream ? &codec_zstd_frames : &codec_zstd;
@@ -212,6 +227,7 @@ struct decoder *decoder_open(enum compression compression, int fd, uint64_t star
                                             .is_stream = start == IO_NO_OFFSET,
                                             .name = name,
                                             .offset = start == IO_NO_OFFSET ? 0 : start,
+                                            .furthest = start == IO_NO_OFFSET ? 0 : start,
                                             .read_size = limits->read_size,
                                             .timeout = limits->timeout,
                                             .closing = &decoder->closing};
@@ -250,6 +266,7 @@ int64_t decoder_peek(enum compression compression, int fd, uint64_t start, const
 {
     struct decoder_limits alone = *limits;
     alone.threads = 0;
+    alone.memory = limits->memory * (limits->threads ? limits->threads : 1);
     struct decoder *decoder =
         decoder_open(compression, fd, start, (struct string){0}, name, &alone, NULL, error);
     if (!decoder)

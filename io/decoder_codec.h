@@ -22,7 +22,8 @@ struct decoder_input {
     size_t read_size;
     int64_t timeout;
     const atomic_bool *closing;
-    uint64_t raw_bytes; /* read since the last task was given back */
+    uint64_t furthest;  /* the end of what was ever read */
+    uint64_t raw_bytes; /* read since the last task was given back; what is read again not again */
 };
 
 enum input_result { INPUT_OK, INPUT_DRY /* a stream has nothing now */, INPUT_FAIL };
@@ -30,6 +31,8 @@ enum input_result { INPUT_OK, INPUT_DRY /* a stream has nothing now */, INPUT_FA
 /* Reads more behind what is there (what was decoded goes). Where a stream has nothing, waits if
  * `wait`. At the end sets `end`. */
 enum input_result decoder_input_fill(struct decoder_input *input, bool wait, struct error *error);
+/* What follows is read again from `offset` of the file (no stream), which was reached before. */
+void decoder_input_rewind(struct decoder_input *input, uint64_t offset);
 static inline size_t decoder_input_left(const struct decoder_input *input)
 {
     return input->length - input->position;
@@ -62,6 +65,8 @@ struct codec {
 extern const struct codec_ops codec_zstd;
 extern const struct codec_ops codec_zstd_frames; /* files, with two threads or more */
 extern const struct codec_ops codec_gzip;
+/* The largest window that a codec_zstd gives a frame; does not depend on the number of threads. */
+size_t codec_zstd_window(const struct decoder_limits *limits);
 /* Whether a codec_zstd stands behind a whole frame. */
 bool codec_zstd_between_frames(const struct codec *codec);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "io/decoder_codec.h"
 #include "io/engine_simulated.h"
 #include "tests/io/fixture.h"
 #include "tests/suite.h"
@@ -42,9 +43,10 @@ static bool tools_missing(void)
     return missing;
 }
 
-/* Reads a file to its end; the content must be `text` (or begin it, if `part`). */
-static enum source_result read_all(const char *path, enum io_engine_kind kind, unsigned decoders,
-                                   const char *text, size_t length, bool part, struct error *error)
+/* Reads a file to its end. The caller frees the content. */
+static enum source_result read_content(const char *path, enum io_engine_kind kind,
+                                       unsigned decoders, char **content, size_t *length,
+                                       struct error *error)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
     fixture_open(fixture, kind, 64 * 1024, 1 << 20);
@@ -54,12 +56,24 @@ static enum source_result read_all(const char *path, enum io_engine_kind kind, u
     if (fixture_source(fixture, &path, 1, NULL))
         result = fixture_run(fixture);
     *error = fixture->error;
-    CU_ASSERT(part ? fixture->content_length <= length : fixture->content_length == length);
-    CU_ASSERT(fixture->content_length <= length &&
-              (fixture->content_length == 0 ||
-               memcmp(fixture->content, text, fixture->content_length) == 0));
+    *content = fixture->content;
+    *length = fixture->content_length;
+    fixture->content = NULL;
     fixture_close(fixture);
     free(fixture);
+    return result;
+}
+
+/* The same; the content must be `text` (or begin it, if `part`). */
+static enum source_result read_all(const char *path, enum io_engine_kind kind, unsigned decoders,
+                                   const char *text, size_t length, bool part, struct error *error)
+{
+    char *content;
+    size_t got;
+    enum source_result result = read_content(path, kind, decoders, &content, &got, error);
+    CU_ASSERT(part ? got <= length : got == length);
+    CU_ASSERT(got <= length && (got == 0 || memcmp(content, text, got) == 0));
+    free(content);
     return result;
 }
 
@@ -229,6 +243,104 @@ static void corrupt(void)
     free(text);
 }
 
+struct outcome {
+    enum source_result result;
+    struct error error;
+    char *content;
+    size_t length;
+};
+
+static struct outcome outcome_read(const char *path, unsigned decoders)
+{
+    struct outcome outcome;
+    outcome.result = read_content(path, IO_ENGINE_AUTO, decoders, &outcome.content, &outcome.length,
+                                  &outcome.error);
+    if (outcome.result != SOURCE_FAIL)
+        outcome.error.text[0] = 0;
+    return outcome;
+}
+
+/* A damaged frame among others is judged the same by every number of threads: the error says the
+ * same, and as much comes before it. */
+static void damage_is_judged_alike(void)
+{
+    if (tools_missing())
+        return;
+    char *text = text_make(600000);
+    const char *plain = test_path("alike");
+    const char *packed = test_path("alike.packed");
+    unsigned failures = 0;
+    test_write(plain, text, 600000);
+    static const char *const commands[] = {
+        "split -b 200000 --filter='zstd -q -c -' '%s' > '%s'", /* no content size */
+        "split -b 200000 --filter='cat > \"$0.x\"; zstd -q -c \"$0.x\"; rm \"$0.x\"' '%s' > '%s'",
+        "split -b 200000 --filter='zstd -q --no-check -c -' '%s' > '%s'",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        CU_ASSERT_TRUE_FATAL(shell(commands[i], plain, packed));
+        size_t length;
+        char *bytes = test_read(packed, &length);
+        for (size_t at = 3; at < length; at += 1 + length / 40) {
+            bytes[at] ^= 0x55;
+            test_write(packed, bytes, length);
+            bytes[at] ^= 0x55;
+            struct outcome alone = outcome_read(packed, 1);
+            for (unsigned decoders = 0; decoders < 4; decoders++) {
+                struct outcome other = outcome_read(packed, decoders);
+                CU_ASSERT_EQUAL(other.result, alone.result);
+                CU_ASSERT_EQUAL(other.length, alone.length);
+                CU_ASSERT(
+                    other.length == alone.length &&
+                    (alone.length == 0 || memcmp(other.content, alone.content, alone.length) == 0));
+                CU_ASSERT_STRING_EQUAL(other.error.text, alone.error.text);
+                free(other.content);
+            }
+            failures += alone.result == SOURCE_FAIL;
+            free(alone.content);
+        }
+        free(bytes);
+    }
+    CU_ASSERT_TRUE(failures > 30);
+    free(text);
+}
+
+/* Frames that do not tell their size are cut out of the input ahead of what is decoded: with room
+ * for one byte of content, more than the first frame is read. */
+static void frames_are_read_ahead(void)
+{
+    if (tools_missing())
+        return;
+    char *text = text_make(60000);
+    const char *plain = test_path("ahead");
+    const char *packed = test_path("ahead.packed");
+    test_write(plain, text, 60000);
+    CU_ASSERT_TRUE_FATAL(
+        shell("split -b 20000 --filter='zstd -q -c -' '%s' > '%s'", plain, packed));
+    struct decoder_limits limits = {.threads = 2, .memory = 16 << 20, .read_size = SIZE_MAX};
+    struct error error;
+    struct codec *codec = codec_zstd_frames.open(&limits, &error);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(codec);
+    struct decoder_input input = {.name = "ahead", .end = true};
+    input.buffer = test_read(packed, &input.length);
+    char *content = malloc(60000);
+    size_t filled = 0, ahead = 0;
+    enum codec_result result = CODEC_OK;
+    while (result == CODEC_OK) {
+        size_t room = size_min(filled + 1000, 60000);
+        result = codec->ops->decode(codec, &input, content, room, &filled, &error);
+        if (filled > 0 && filled < 20000)
+            ahead = size_max(ahead, input.position);
+    }
+    CU_ASSERT_EQUAL(result, CODEC_END);
+    CU_ASSERT_EQUAL(filled, 60000);
+    CU_ASSERT_EQUAL(memcmp(content, text, 60000), 0);
+    CU_ASSERT_TRUE(ahead > input.length * 9 / 10); /* three jobs for two threads */
+    codec->ops->close(codec);
+    free(input.buffer);
+    free(content);
+    free(text);
+}
+
 static void large_window(void)
 {
     if (tools_missing())
@@ -310,5 +422,7 @@ SUITE(compression, {"reads what the tools write", reads_tools},
       {"reads frames of all sizes, and skippable ones", reads_frames},
       {"20 seeds without threads", simulated_frames}, {"reads of 1 to 7 bytes", tiny_reads},
       {"truncated input", truncated}, {"damaged input", corrupt},
+      {"damage is judged alike by every number of threads", damage_is_judged_alike},
+      {"frames without sizes are read ahead", frames_are_read_ahead},
       {"a window beyond memory", large_window}, {"from a pipe", from_a_pipe},
       {"writes what the tools read", writes_for_tools})
