@@ -103,6 +103,64 @@ static void through_compression(void)
     }
 }
 
+/* Compression is told by the first bytes, whatever the name says, also on stdin. */
+static void compression_by_magic(void)
+{
+    const char *folder = folder_make();
+    file_write(path_join(folder, "plain"), "a,b\n1,x\n");
+    struct process shell = {.program = "sh",
+                            .folder = folder,
+                            .arguments = {"-c", "zstd -qc plain > z.csv; gzip -c plain > g.csv; "
+                                                "cp plain not.csv.gz; cp z.csv z.csv.gz"}};
+    process_run(&shell);
+    EXPECT_STATUS(shell, 0);
+    process_free(&shell);
+    static const char *const names[] = {"z.csv", "g.csv", "not.csv.gz", "z.csv.gz"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct process named = {.folder = folder,
+                                .arguments = {"pass", names[i], "--to", "ndjson"}};
+        process_run(&named);
+        EXPECT_STATUS(named, 0);
+        EXPECT_OUT(named, "{\"a\":1,\"b\":\"x\"}\n");
+        process_free(&named);
+        struct process piped = {.folder = folder,
+                                .input_file = path_join(folder, names[i]),
+                                .arguments = {"pass", "--from", "csv", "--to", "ndjson"}};
+        process_run(&piped);
+        EXPECT_STATUS(piped, 0);
+        EXPECT_OUT(piped, "{\"a\":1,\"b\":\"x\"}\n");
+        process_free(&piped);
+    }
+}
+
+/* A name that tells no format is an error with the remedy, and each remedy works. */
+static void unknown_extension(void)
+{
+    const char *folder = folder_make();
+    static const char *const names[] = {"in.dat", "in", "in.dat.zst"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        file_write(path_join(folder, names[i]), "{\"a\":1}\n");
+        struct process leat = {.folder = folder, .arguments = {"pass", names[i]}};
+        process_run(&leat);
+        EXPECT_STATUS(leat, 2);
+        EXPECT_ERR(leat, "cannot tell the format of in");
+        EXPECT_ERR(leat, "--from csv, or { format csv }");
+        process_free(&leat);
+        leat =
+            (struct process){.folder = folder, .arguments = {"pass", names[i], "--from", "ndjson"}};
+        process_run(&leat);
+        EXPECT_STATUS(leat, 0);
+        EXPECT_OUT(leat, "{\"a\":1}\n");
+        process_free(&leat);
+    }
+    struct process block = {.folder = folder,
+                            .arguments = {"from file \"in.dat\" { format ndjson } | pass"}};
+    process_run(&block);
+    EXPECT_STATUS(block, 0);
+    EXPECT_OUT(block, "{\"a\":1}\n");
+    process_free(&block);
+}
+
 static void text_lines(void)
 {
     struct process leat =
@@ -183,6 +241,7 @@ static void truncated_zstd(void)
 }
 
 SUITE(conversions, {"each to each", each_to_each}, {"through compression", through_compression},
-      {"text", text_lines}, {"CSV typing", csv_typing},
-      {"CSV rows of other lengths", csv_rows_of_other_lengths},
+      {"compression by the first bytes", compression_by_magic},
+      {"a name that tells no format", unknown_extension}, {"text", text_lines},
+      {"CSV typing", csv_typing}, {"CSV rows of other lengths", csv_rows_of_other_lengths},
       {"json { values one }", json_values_one}, {"truncated zstd", truncated_zstd})
