@@ -95,6 +95,7 @@ struct stage {
     uint16_t index;
     const char *label; /* "where", "put#2": for reports and messages; unique in the plan */
     int64_t wake;      /* after STAGE_WAIT: monotonic nanoseconds; asynchronous: 0: no such time */
+    bool as_completed; /* asynchronous, set by open: records may leave in any order */
     int descriptor;    /* asynchronous, from enter on: readable when a step is due; -1: none */
 };
 

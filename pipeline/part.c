@@ -9,10 +9,7 @@
 #include "core/fault.h"
 #include "pipeline/log.h"
 #include "pipeline/part_encode.h"
-
-/* What became of a record: the stage that took it out, or one of these. */
-#define FATE_LIVE   UINT16_MAX       /* on its way, or delivered */
-#define FATE_SOURCE (UINT16_MAX - 1) /* rejected before any stage saw it */
+#include "pipeline/part_internal.h"
 
 bool part_open(const struct plan *plan, struct batch *batch, struct error *error)
 {
@@ -59,7 +56,7 @@ static void progress_clear(const struct plan *plan, struct batch *batch)
     }
     progress->encode_rows = NULL;
     progress->encode_count = progress->encode_next = 0;
-    progress->reported = progress->boundary = 0;
+    progress->reported = progress->boundary = progress->rejects_boundary = 0;
     progress->cut = false;
     progress->creator = UINT32_MAX;
     progress->sink_records = 0;
@@ -215,34 +212,6 @@ static void slice_open(struct batch *batch)
     };
 }
 
-/* A copy of the selection, as it enters a stage. NULL: arena full. */
-static uint32_t *rows_copy(struct batch *batch)
-{
-    uint32_t *rows = arena_take(&batch->arena, (batch->row_count + 1) * sizeof(*rows));
-    if (rows && batch->row_count)
-        memcpy(rows, batch->rows, batch->row_count * sizeof(*rows));
-    return rows;
-}
-
-static bool fates_wanted(const struct plan *plan, uint32_t stage)
-{
-    return plan->last_head != UINT32_MAX && stage <= plan->last_head;
-}
-
-static void fates_set(struct batch *batch, const uint32_t *rows, uint32_t count, uint16_t fate)
-{
-    for (uint32_t i = 0; batch->progress->fates && i < count; i++)
-        batch->progress->fates[rows[i]] = fate;
-}
-
-/* Rows that entered the stage and are neither selected nor held back were taken out by it. */
-static void fates_note(struct batch *batch, uint32_t stage, const uint32_t *entered, uint32_t count)
-{
-    fates_set(batch, entered, count, (uint16_t)stage);
-    fates_set(batch, batch->rows, batch->row_count, FATE_LIVE);
-    fates_set(batch, batch->rest, batch->rest_count, FATE_LIVE);
-}
-
 /* One stage over the selection. False: arena full. */
 static bool stage_run(const struct plan *plan, struct evaluator *evaluator, struct batch *batch,
                       uint32_t index, struct part_clock *clock)
@@ -251,7 +220,7 @@ static bool stage_run(const struct plan *plan, struct evaluator *evaluator, stru
     struct stage_count *count = &batch->counts[index];
     uint32_t entered = batch->row_count, rejects = batch->reject_count;
     struct error error;
-    uint32_t *rows = fates_wanted(plan, index) ? rows_copy(batch) : NULL;
+    uint32_t *rows = fates_wanted(plan, index) ? part_rows_copy(batch) : NULL;
     if (!rows && fates_wanted(plan, index))
         return false;
     int64_t begin = clock_monotonic();
@@ -378,16 +347,17 @@ static void segment_run(const struct plan *plan, struct evaluator *evaluator, st
 static uint32_t next_pending(const struct plan *plan, const struct batch *batch)
 {
     const struct batch_progress *progress = batch->progress;
+    uint32_t first = progress->cut ? progress->cut_end : batch->record_count;
     if (progress->encode_next < progress->encode_count)
-        return progress->encode_rows[progress->encode_next];
+        first = (uint32_t)size_min(first, progress->encode_rows[progress->encode_next]);
     for (uint32_t i = plan->segment_count; i-- > 0;) {
         const struct slice *slice = &progress->slices[i];
         if (progress->held[i].count)
-            return progress->held[i].rows[0];
+            first = (uint32_t)size_min(first, progress->held[i].rows[0]);
         if (slice->next < slice->count)
-            return slice->rows[slice->next];
+            first = (uint32_t)size_min(first, slice->rows[slice->next]);
     }
-    return progress->cut ? progress->cut_end : batch->record_count;
+    return first;
 }
 
 static bool rows_pending(const struct batch *batch, uint32_t from, uint32_t to)
@@ -451,6 +421,9 @@ static void part_bound(const struct plan *plan, struct batch *batch)
 {
     struct batch_progress *progress = batch->progress;
     progress->boundary = next_pending(plan, batch);
+    /* as completed, what a part has made does not outlive it */
+    bool all = !plan->settings.ordered && plan->last_head == UINT32_MAX;
+    progress->rejects_boundary = all ? UINT32_MAX : progress->boundary;
     counts_bound(plan, batch);
     batch->last_part = !progress->text_left && !rows_pending(batch, 0, plan->segment_count) &&
                        progress->encode_next == progress->encode_count;
@@ -524,85 +497,6 @@ enum part_result part_run(const struct plan *plan, struct evaluator *evaluator, 
     return PART_DELIVER;
 }
 
-void part_serial_enter(const struct plan *plan, struct batch *batch)
-{
-    uint32_t index = plan->segments[batch->segment].serial;
-    CHECK(index != UINT32_MAX);
-    struct batch_progress *progress = batch->progress;
-    batch->rest = NULL;
-    batch->rest_count = 0;
-    progress->entered_mark = arena_mark(&batch->arena);
-    progress->entered = rows_copy(batch);
-    progress->entered_count = batch->row_count;
-    progress->entered_rejects = batch->reject_count;
-    progress->entered_tail = batch->rejects_tail;
-    CHECK(progress->entered); /* segment_try kept room for it */
-    batch->counts[index].read += batch->row_count;
-}
-
-void part_serial_undo(struct batch *batch)
-{
-    struct batch_progress *progress = batch->progress;
-    size_t copy =
-        progress->entered_mark + (progress->entered_count + 1) * sizeof(*progress->entered) + 16;
-    part_rewind(batch, size_min(copy, arena_mark(&batch->arena)));
-    memcpy(batch->rows, progress->entered, progress->entered_count * sizeof(*batch->rows));
-    batch->rejects_tail = progress->entered_tail;
-    *batch->rejects_tail = NULL;
-    batch->reject_count = progress->entered_rejects;
-}
-
-/* `head` ended the run inside this part: nothing behind the last record wanted was ever read. */
-static void progress_cut(const struct plan *plan, struct batch *batch, uint32_t end)
-{
-    struct batch_progress *progress = batch->progress;
-    struct reject **link = &batch->rejects;
-    batch->reject_count = 0;
-    while (*link) {
-        if ((*link)->record >= end) {
-            *link = (*link)->next;
-            continue;
-        }
-        batch->reject_count++;
-        link = &(*link)->next;
-    }
-    batch->rejects_tail = link;
-    progress->cut = true;
-    progress->cut_end = end;
-    progress->text_left = false;
-    for (uint32_t i = 0; i < plan->segment_count; i++) {
-        progress->slices[i].next = progress->slices[i].count;
-        progress->held[i] = (struct held){0};
-    }
-}
-
-void part_serial_leave(const struct plan *plan, struct batch *batch, bool stop)
-{
-    struct batch_progress *progress = batch->progress;
-    uint32_t index = plan->segments[batch->segment].serial;
-    struct stage_count *count = &batch->counts[index];
-    if (fates_wanted(plan, index))
-        fates_note(batch, index, progress->entered, progress->entered_count);
-    if (batch->rest_count) {
-        /* they come again as if the stage had not been called: what it made for the others, and the
-         * copy, are not kept for them */
-        progress->held[batch->segment] =
-            (struct held){batch->rest, batch->rest_count, progress->entered_mark};
-        count->read -= batch->rest_count;
-        batch->rest = NULL;
-        batch->rest_count = 0;
-    }
-    count->written += batch->row_count;
-    count->rejected += batch->reject_count - progress->entered_rejects;
-    if (stop)
-        progress_cut(plan, batch, batch->row_count ? batch->rows[batch->row_count - 1] + 1 : 0);
-    for (uint32_t i = batch->segment + 1; i < plan->segment_count; i++)
-        progress->slices[i] = (struct slice){0};
-    batch->segment++;
-    if (!batch->rows) /* none were located: an empty selection is one all the same */
-        batch->rows = (uint32_t *)batch->arena.base;
-}
-
 /* Sorted by record, kept in order otherwise: merge sort of a list. */
 static struct reject *rejects_sort(struct reject *list)
 {
@@ -630,7 +524,7 @@ struct reject *part_take_rejects(struct batch *batch)
     struct reject *sorted = rejects_sort(batch->rejects);
     struct reject **link = &sorted;
     uint32_t taken = 0;
-    while (*link && (*link)->record < batch->progress->boundary) {
+    while (*link && (*link)->record < batch->progress->rejects_boundary) {
         link = &(*link)->next;
         taken++;
     }

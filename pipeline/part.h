@@ -38,6 +38,7 @@ struct batch_progress {
     uint32_t encode_next;
     uint32_t reported; /* records of the located text that parts before have accounted for */
     uint32_t boundary; /* this part accounts for records [reported, boundary) */
+    uint32_t rejects_boundary; /* … and for the rejects of records before this one */
     struct stage_count *saved; /* counts before an attempt; by stage */
     uint32_t creator;          /* the stage that made the batch, where one did */
     uint32_t *entered;         /* copy of the rows that entered the serial stage at hand … */
@@ -45,6 +46,7 @@ struct batch_progress {
     uint32_t entered_rejects; /* … the rejects there were … */
     struct reject **entered_tail;
     size_t entered_mark;          /* … and the arena's mark before the copy */
+    size_t arena_limit;           /* the arena's, while an asynchronous stage has less of it */
     uint16_t *fates;              /* by record: which stage took it out; NULL in plans without
                                      `head` */
     bool fates_fresh;             /* created: no segment has seen it yet */
@@ -83,6 +85,10 @@ bool part_resumes_serial(const struct plan *plan, struct batch *batch, uint32_t 
 /* Around a serial stage's call: before, and after it returned STAGE_OK or STAGE_STOP. */
 void part_serial_enter(const struct plan *plan, struct batch *batch);
 void part_serial_leave(const struct plan *plan, struct batch *batch, bool stop);
+/* The same for an asynchronous stage, which leaves the segments behind it their share of the arena.
+ */
+void part_async_enter(const struct plan *plan, struct batch *batch);
+void part_async_leave(const struct plan *plan, struct batch *batch);
 /* Puts back what entered the serial stage, which asked for fewer rows; row_count is as it was. */
 void part_serial_undo(struct batch *batch);
 /* Gives the arena back down to `mark`, and forgets the decoded cells, which may lie above it. */

@@ -78,7 +78,7 @@ static bool plan_memory(struct plan *plan, struct error *error)
         if (program->statements[i].kind != STATEMENT_STAGE)
             continue;
         const struct stage_ops *ops = stage_ops_of(program->statements[i].noun);
-        stateful += ops->finish != NULL;
+        stateful += ops->finish != NULL || (ops->traits & STAGE_ASYNC);
         head |= strcmp(ops->noun->name, "head") == 0;
     }
     plan->wants_head = head;
@@ -197,11 +197,26 @@ static bool stage_add(struct plan *plan, struct stage *stage, struct span span)
     entry->stage = stage;
     entry->span = span;
     entry->shape = scope_shape(plan->scope);
-    stage_label(plan, entry, stage->ops->noun->name);
+    char name[20];
+    snprintf(name, sizeof(name), "%s%s", stage->ops->traits & STAGE_LOOKUP ? "lookup " : "",
+             stage->ops->noun->name);
+    stage_label(plan, entry, name);
     stage->index = (uint16_t)plan->stage_count;
     stage->label = entry->label;
     plan->stage_count++;
     return entry->shape != NULL;
+}
+
+/* Stages that hand records on as they are answered make a run without order of them. */
+static bool stage_order(struct plan *plan, const struct stage *stage, struct span span)
+{
+    if (!stage->as_completed || !plan->settings.ordered)
+        return true;
+    if (plan->settings.order_given)
+        return diagnostics_error(plan->diagnostics, span,
+                                 "order none here, but the run wants order input: leave one out");
+    plan->settings.ordered = false;
+    return true;
 }
 
 static bool plan_stages(struct plan *plan)
@@ -231,6 +246,7 @@ static bool plan_stages(struct plan *plan)
         }
         if (!stage_add(plan, stage, statement->span))
             return false;
+        good &= stage_order(plan, stage, statement->span);
         if (strcmp(ops->noun->name, "head") == 0)
             plan->last_head = plan->stage_count - 1;
     }
@@ -242,7 +258,7 @@ static bool plan_segments(struct plan *plan)
     struct segment *segment = plan->segments;
     *segment = (struct segment){.serial = UINT32_MAX};
     for (uint32_t i = 0; i < plan->stage_count; i++) {
-        if (!(plan->stages[i].stage->ops->traits & STAGE_SERIAL)) {
+        if (!(plan->stages[i].stage->ops->traits & (STAGE_SERIAL | STAGE_ASYNC))) {
             segment->count++;
             continue;
         }

@@ -63,7 +63,7 @@ bool plan_describe(struct plan *plan, struct error *error)
     }
     uint32_t segment = 0;
     for (uint32_t i = 0; i < plan->stage_count; i++) {
-        bool serial = (plan->stages[i].stage->ops->traits & STAGE_SERIAL) != 0;
+        bool serial = (plan->stages[i].stage->ops->traits & (STAGE_SERIAL | STAGE_ASYNC)) != 0;
         node_add(plan, "stage", plan->stages[i].label, plan->stages[i].span, serial, segment);
         segment += serial;
     }

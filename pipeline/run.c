@@ -10,7 +10,13 @@
 #include "pipeline/run_internal.h"
 
 #define ENGINE_DEPTH 32
+#define ASYNC_DEPTH  4
 #define STALL        (10 * NANOSECONDS)
+
+static enum io_engine_kind engine_kind(const struct run *run)
+{
+    return run->simulated ? IO_ENGINE_SIMULATED : run->plan->options.io;
+}
 
 static void actor_name(struct actor *actor, struct run *run,
                        enum step_result (*step)(struct actor *), const char *name)
@@ -27,11 +33,10 @@ static bool open_source(struct run *run, struct error *error)
     struct plan *plan = run->plan;
     struct actor *actor = &run->source.actor;
     actor_name(actor, run, source_step, "source");
-    enum io_engine_kind kind = run->simulated ? IO_ENGINE_SIMULATED : plan->options.io;
-    actor->engine = io_engine_open(kind, ENGINE_DEPTH, error);
+    actor->engine = io_engine_open(engine_kind(run), ENGINE_DEPTH, error);
     if (!actor->engine)
         return false;
-    if (plan->options.verbose && kind != IO_ENGINE_SIMULATED)
+    if (plan->options.verbose && !run->simulated)
         log_line("I/O engine: %s", io_engine_name(actor->engine));
     struct worker_actor *helper = &run->source.helper;
     actor_name(&helper->actor, run, worker_step, "source");
@@ -75,12 +80,22 @@ static bool open_serials(struct run *run, struct error *error)
         return error_set(error, ERROR_MEMORY, "no memory for the stages");
     for (uint32_t i = 0; i + 1 < plan->segment_count; i++) {
         struct serial_actor *serial = &run->serials[i];
-        actor_name(&serial->actor, run, serial_step, plan->stages[plan->segments[i].serial].label);
-        serial->actor.event = &run->serial_events[i];
+        const struct plan_stage *stage = &plan->stages[plan->segments[i].serial];
         serial->segment = i;
+        serial->asynchronous = (stage->stage->ops->traits & STAGE_ASYNC) != 0;
+        actor_name(&serial->actor, run, serial->asynchronous ? async_step : serial_step,
+                   stage->label);
         serial->evaluator = evaluator_open(error);
-        if (!serial->evaluator || !ordered_open(&serial->inlet, run->batch_count, error) ||
-            !ring_open(&serial->resume, run->batch_count, error))
+        if (!serial->evaluator || !ring_open(&serial->resume, run->batch_count, error))
+            return false;
+        if (!serial->asynchronous) {
+            serial->actor.event = &run->serial_events[i];
+            if (!ordered_open(&serial->inlet, run->batch_count, error))
+                return false;
+            continue;
+        }
+        serial->actor.engine = io_engine_open(engine_kind(run), ASYNC_DEPTH, error);
+        if (!serial->actor.engine || !ring_open(&serial->queue, run->batch_count, error))
             return false;
     }
     return true;
@@ -92,8 +107,7 @@ static bool open_sink(struct run *run, struct sink_actor *sink, struct plan_sink
     actor_name(&sink->actor, run, step, entry->label);
     sink->index = index;
     sink->sink = entry;
-    enum io_engine_kind kind = run->simulated ? IO_ENGINE_SIMULATED : run->plan->options.io;
-    sink->actor.engine = io_engine_open(kind, ENGINE_DEPTH, error);
+    sink->actor.engine = io_engine_open(engine_kind(run), ENGINE_DEPTH, error);
     if (!sink->actor.engine)
         return false;
     entry->context.engine = sink->actor.engine;
@@ -315,7 +329,9 @@ static void close_actors(struct run *run)
     for (uint32_t i = 0; run->serials && i + 1 < run->plan->segment_count; i++) {
         evaluator_close(run->serials[i].evaluator);
         ordered_close(&run->serials[i].inlet);
+        ring_close(&run->serials[i].queue);
         ring_close(&run->serials[i].resume);
+        io_engine_close(run->serials[i].actor.engine);
     }
     for (uint32_t i = 0; run->sinks && i < run->plan->sink_count; i++) {
         ordered_close(&run->sinks[i].ordered);

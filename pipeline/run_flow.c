@@ -163,7 +163,7 @@ static struct batch *worker_take(struct run *run)
     return batch;
 }
 
-static bool run_is_over(struct run *run)
+bool run_is_over(struct run *run)
 {
     return atomic_load_explicit(&run->phase, memory_order_seq_cst) == RUN_OVER;
 }
@@ -183,7 +183,10 @@ enum step_result worker_step(struct actor *actor)
     enum part_result result = part_run(run->plan, worker->evaluator, batch, &worker->clock);
     if (result == PART_SERIAL) {
         struct serial_actor *serial = &run->serials[batch->segment];
-        ordered_put(&serial->inlet, batch);
+        if (serial->asynchronous)
+            CHECK(ring_push(&serial->queue, batch));
+        else
+            ordered_put(&serial->inlet, batch);
         actor_wake(&serial->actor);
     } else {
         sinks_deliver(run, batch);
@@ -193,7 +196,7 @@ enum step_result worker_step(struct actor *actor)
 
 /* ---- serial stages ---- */
 
-static void serial_forward(struct serial_actor *serial, struct batch *batch)
+void serial_forward(struct serial_actor *serial, struct batch *batch)
 {
     struct run *run = serial->actor.run;
     CHECK(ring_push(&run->inlets[serial->segment + 1], batch));
@@ -201,7 +204,7 @@ static void serial_forward(struct serial_actor *serial, struct batch *batch)
     moved(run);
 }
 
-static void serial_end(struct serial_actor *serial, uint64_t end)
+void serial_end(struct serial_actor *serial, uint64_t end)
 {
     struct run *run = serial->actor.run;
     serial->finished = true;
@@ -305,7 +308,10 @@ static enum step_result serial_part(struct serial_actor *serial, struct batch *b
         CHECK(last);
         serial->stopped = true;
         atomic_store_explicit(&run->source_stop, true, memory_order_release);
+        if (atomic_load_explicit(&run->enough, memory_order_relaxed) < serial->segment)
+            atomic_store_explicit(&run->enough, serial->segment, memory_order_release);
         actor_wake(&run->source.actor);
+        serials_wake(run);
     }
     serial_forward(serial, batch);
     if (serial->stopped && !stage->ops->finish)

@@ -7,6 +7,7 @@
 #define LEAT_PIPELINE_RUN_INTERNAL_H
 
 #include "core/thread.h"
+#include "io/engine.h"
 #include "pipeline/part.h"
 #include "pipeline/plan.h"
 #include "pipeline/ring.h"
@@ -62,16 +63,24 @@ struct source_actor {
     bool ended;
 };
 
+/* A stage with an actor of its own, serial or asynchronous. */
 struct serial_actor {
     struct actor actor;
     struct evaluator *evaluator;
     uint32_t segment; /* it stands behind this one */
-    struct ordered inlet;
-    struct ring resume; /* held rows that come again */
+    bool asynchronous;
+    struct ordered inlet; /* serial: in turn */
+    struct ring queue;    /* asynchronous: as they come */
+    struct ring resume;   /* held rows that come again */
+    /* asynchronous */
+    bool entered;
+    uint32_t kept;          /* batches that the stage owns */
+    struct io_request poll; /* of the stage's descriptor */
+    /* serial */
     uint64_t next_seq;
     struct batch *waiting; /* the stage wants it again later */
     struct batch *held;    /* its seq: the part in progress is being delivered */
-    bool stopped;          /* STAGE_STOP */
+    bool stopped;          /* STAGE_STOP; asynchronous: was told to stop */
     bool finished;
     uint64_t created; /* batches made by finish */
     struct part_clock clock;
@@ -143,7 +152,9 @@ struct run {
     atomic_bool source_stop; /* no more input is wanted (head, failure, signal) */
     atomic_bool discard;     /* let everything go: the run failed or was aborted */
     atomic_bool interrupted; /* a finite input was not read to its end because of a signal */
+    bool published;          /* too late for a signal: written where phases change */
     atomic_bool quiet_end;   /* stdout was closed */
+    atomic_uint enough;      /* stages before this segment need not go on (head); release */
     atomic_ullong moves;     /* anything that moved; for stalls; relaxed */
     struct event over;       /* signalled when the run is over */
 
@@ -196,9 +207,17 @@ bool pool_jumbo_take(void *run);
 enum step_result source_step(struct actor *actor);
 enum step_result worker_step(struct actor *actor);
 enum step_result serial_step(struct actor *actor);
+/* Hands a part to the workers of the next segment. */
+void serial_forward(struct serial_actor *serial, struct batch *batch);
+/* No seq from `end` on comes from this actor. */
+void serial_end(struct serial_actor *serial, uint64_t end);
+bool run_is_over(struct run *run);
 void workers_wake(struct run *run);
 void serials_wake(struct run *run);
 void sinks_wake(struct run *run);
+
+/* run_async.c */
+enum step_result async_step(struct actor *actor);
 
 /* run_sink.c */
 enum step_result sink_step(struct actor *actor);

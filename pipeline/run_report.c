@@ -59,7 +59,7 @@ static void stage_times(struct run *run, uint32_t index, struct run_stage *stage
     for (uint32_t i = 0; i + 1 < run->plan->segment_count; i++)
         if (run->plan->segments[i].serial == index)
             actor_times(&run->serials[i].actor, stage);
-    if (!(run->plan->stages[index].stage->ops->traits & STAGE_SERIAL)) {
+    if (!(run->plan->stages[index].stage->ops->traits & (STAGE_SERIAL | STAGE_ASYNC))) {
         int64_t in = 0, out = 0;
         for (unsigned i = 0; i < run->plan->settings.workers; i++) {
             in += atomic_load_explicit(&run->workers[i].actor.wait_input, memory_order_relaxed);

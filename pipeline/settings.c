@@ -66,6 +66,7 @@ bool settings_read(struct settings *settings, const struct program *program,
         .record_limit = (size_t)option_integer(block, "record_limit", 0),
         .ordered = options->order ? strcmp(options->order, "none") != 0
                                   : !option_word_is(block, "order", "none"),
+        .order_given = options->order || option_given(block, "order"),
         .timeout = option_integer(block, "timeout", 0),
         .slow = options->slow ? options->slow : option_integer(block, "slow", 0),
         .seed = options->seed ? options->seed : (uint64_t)option_integer(block, "seed", 0),

@@ -11,6 +11,7 @@ struct settings {
     size_t memory;
     size_t record_limit; /* 0: a share of memory */
     bool ordered;
+    bool order_given; /* somebody wrote it */
     int64_t timeout; /* nanoseconds; 0: none */
     int64_t slow;    /* nanoseconds; 0: off */
     uint64_t seed;
