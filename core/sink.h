@@ -25,16 +25,14 @@ enum sink_result {
     SINK_FAIL,
 };
 
-/* What a commit covers, see DELIVERY: written by the sink in the thing that commits last.
- * (This issue keeps it in memory and publishes at the end; storing it comes with resuming.) */
+/* A checkpoint, as the runtime has it stored, see DELIVERY: everything before one place of the
+ * input is settled, and the sink stores the record in the thing that commits last. */
 struct commit_record {
-    uint64_t version;
-    uint64_t epoch;
-    uint64_t fingerprint;
-    struct position position; /* end of the longest prefix of settled batches */
-    uint64_t seq;             /* all seqs below are settled */
-    struct stage_count totals;
-    bool final; /* the input is finished */
+    uint64_t number;   /* of the checkpoint in the pipeline's life, from 1, each one more */
+    uint64_t epoch;    /* of the process that writes: that of the record recovered, and one more */
+    const char *bytes; /* the record: JSON text of the runtime, nothing that a sink looks into */
+    size_t length;
+    bool final; /* the input is finished: nothing follows. Stored with the last rows */
 };
 
 struct sink_limits {
@@ -57,8 +55,14 @@ struct sink_context {
     uint32_t path_column;
     const struct format *source_format; /* of the first source: what stdout defaults to; or NULL */
     struct sink_limits limits;
-    struct io_engine *engine; /* set before start; the context outlives the sink */
-    uint32_t output;          /* index in batch.outputs */
+    struct io_engine *engine; /* set before recover; the context outlives the sink */
+    /* Checkpoints: whose record it is in a table that several pipelines share (the pipeline's name,
+     * or one made of the target); the folder for what no sink can hold (".leat/NAME"), made when
+     * needed; and whether commits come while the run lasts (each source can be replayed). */
+    const char *pipeline;
+    const char *state_folder;
+    bool checkpoints;
+    uint32_t output; /* index in batch.outputs */
     struct diagnostics *diagnostics;
 };
 
@@ -68,9 +72,20 @@ struct sink_ops {
     const struct noun *noun;
     unsigned traits;
     bool (*open)(struct sink_context *context, struct sink **sink, struct error *error);
-    /* Where the last run's commit stands (resuming; NULL where the sink cannot). */
+    /* Where the last run's commit stands; NULL where the sink can store none. On the main thread,
+     * before the run; may block a while (on a connection: within its timeout). Takes the lock that
+     * keeps other runs off the target; ERROR_LOCKED, naming the holder, where another has it (the
+     * runtime tries again for some seconds). Changes nothing yet. record->bytes is the sink's,
+     * until resume. *found false: there is none. */
     bool (*recover)(struct sink *sink, struct commit_record *record, bool *found,
                     struct error *error);
+    /* Behind recover, on the main thread: go on behind checkpoint `number`, cutting back what came
+     * after it, or (0) begin anew: what an unfinished run left is removed. SINK_RECOVERABLE sinks
+     * can go back to the checkpoint before the one recovered too (they keep both); others have only
+     * the one recovered. `epoch`: this run's. NULL where recover is. */
+    bool (*resume)(struct sink *sink, uint64_t number, uint64_t epoch, struct error *error);
+    /* Removes the record, for `leat state --forget` and --fresh; behind recover. */
+    bool (*forget)(struct sink *sink, struct error *error);
     /* NULL: the format's encode into batch.outputs[output]. Else the sink's own row encoding; same
      * rules as format_ops.encode. */
     enum encode_result (*encode)(struct sink *sink, struct evaluator *evaluator,
@@ -84,14 +99,16 @@ struct sink_ops {
      * batch.rejects (STAGE_SINK) — only by sinks that say so. */
     enum sink_result (*take)(struct sink *sink, struct batch **batch, struct error *error);
     /* All that was offered was taken back. commit makes everything so far durable and stores the
-     * record; publish (after the last commit) gives the result its name. Both return SINK_WAIT
-     * until done. */
+     * record in one atomic step with it; any number of times in a run, more is offered after it
+     * unless record->final. publish (after the final commit) gives the result its name and marks
+     * the record done. Both return SINK_WAIT until done. */
     enum sink_result (*commit)(struct sink *sink, const struct commit_record *record,
                                struct error *error);
     enum sink_result (*publish)(struct sink *sink, const struct commit_record *record,
                                 struct error *error);
-    /* The run failed or was interrupted: leave no half result, keep the old target. `keep_part`:
-     * exit status 3 under `fail when`: the part file stays. */
+    /* The run failed or was interrupted: leave no half result, keep the old target; what the last
+     * commit covers stays for the next run to go on from. `keep_part`: exit status 3 under `fail
+     * when`: the part file stays. */
     void (*abort)(struct sink *sink, bool keep_part);
     struct batch *(*reclaim)(struct sink *sink); /* as in source_ops */
     void (*close)(struct sink *sink);
@@ -103,6 +120,7 @@ struct sink {
     const char *name;            /* as shown: "stdout", "file out.ndjson" */
     uint64_t bytes_written;      /* to the system; written by its thread, relaxed atomic */
     uint64_t records_written;
+    int64_t wake; /* monotonic: it is asked again at the latest then; 0: no such time */
 };
 
 #endif

@@ -23,6 +23,7 @@ struct input {
     uint64_t size;    /* bytes on disk, 0 if unknown */
     uint64_t device;  /* identity, 0 if none */
     uint64_t inode;
+    int64_t modified;          /* nanoseconds since 1970 */
     struct field_names *names; /* header of this input once known, else NULL */
 };
 
@@ -33,6 +34,14 @@ struct position {
     uint64_t line;   /* line ends before it */
     uint64_t record; /* records before it */
     uint64_t frame;  /* compressed inputs: offset of the frame that holds it */
+    /* Hashes (core/hash.h) of content that was read, for knowing the input again: the first bytes
+     * of the input's records, and the last before `offset`. Lengths of at most 1024; 0: none. */
+    struct position_mark {
+        uint64_t offset; /* in the decompressed content */
+        uint32_t length;
+        uint64_t hash;
+    } head, tail;
+    struct string key; /* sources that are queries: the last key read, as JSON text; else empty */
 };
 
 struct source_limits {
@@ -50,6 +59,10 @@ struct source_context {
     const struct format_table *formats;
     const char *const *files; /* names from the command line for a left out `from`, or NULL */
     size_t file_count;
+    /* A run that goes on: the inputs of the run that it continues, in their order, each read up to
+     * `size` as it was then; instead of what globs find now. NULL: find them. */
+    const struct input *inputs;
+    uint32_t input_count;
     const char *format_name; /* --from, or NULL */
     struct source_limits limits;
     struct io_engine *engine; /* of the source's thread; set before the first offer;
@@ -67,8 +80,9 @@ struct source_ops {
     /* Finds the inputs (globs), opens the first, reads a header where the format has one; on the
      * main thread, may block briefly on files. */
     bool (*open)(struct source_context *context, struct source **source, struct error *error);
-    /* Before the first offer: go on from `position` (issue "exactly once"; NULL where it cannot).
-     */
+    /* Before the first offer: go on from `position`; NULL where the source cannot be replayed (then
+     * there are no checkpoints). The marks are compared with what is there: ERROR_STATE where the
+     * input is not the one that was read. On the main thread, may block briefly. */
     bool (*seek)(struct source *source, const struct position *position, struct error *error);
     /* Gives a free batch to fill; it belongs to the source until take or close. False: enough. */
     bool (*offer)(struct source *source, struct batch *batch);
@@ -92,6 +106,8 @@ struct source {
     uint64_t bytes_total; /* sum of sizes where all are known, else 0 */
     uint64_t bytes_done;  /* read from the system; written by its thread, relaxed atomic */
     bool endless;         /* a pipe, a socket: stopping it is no failure */
+    bool replayable;      /* set by open: seek works for what was opened (not for a pipe) */
+    int64_t wake;         /* monotonic: take is asked again at the latest then; 0: no such time */
 };
 
 #endif

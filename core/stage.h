@@ -88,6 +88,11 @@ struct stage_ops {
      * (record_count, rows, columns). */
     enum stage_result (*finish)(struct stage *stage, struct batch *batch, struct error *error);
     const struct async_stage_ops *async; /* of STAGE_ASYNC, else NULL */
+    /* Serial stages whose state decides what comes out (head, count; not limit): appends the state
+     * to the buffer, and takes it back before the first batch. Between two batches, on the stage's
+     * thread; restore on the main thread. save false: the buffer's limit. */
+    bool (*save)(struct stage *stage, struct buffer *buffer);
+    bool (*restore)(struct stage *stage, struct string state, struct error *error);
 };
 
 struct stage {

@@ -138,7 +138,8 @@ struct run {
     uint64_t sink_written;
     uint64_t *seen;              /* 4 words */
     bool fatal;                  /* the first reject in input order was reported */
-    struct commit_record record; /* what a commit would cover now */
+    struct position position;    /* behind the last settled batch that was read */
+    struct commit_record record; /* what is being committed */
     struct run_cause causes[RUN_MAX_CAUSES];
     uint32_t cause_count;
     struct run_cause mismatches[RUN_MAX_CAUSES];

@@ -149,8 +149,7 @@ static void settle_account(struct run *run, struct batch *batch)
         run->seen[i] |= batch->seen[i];
     settle_rejects(run, batch);
     if (batch->last_part && !batch->created) {
-        run->record.seq = batch->seq + 1;
-        run->record.position = (struct position){
+        run->position = (struct position){
             .input = batch->origin.input, .offset = batch->content_end, .line = batch->line_end};
     }
 }
@@ -218,10 +217,10 @@ static void check_balance(struct run *run)
 static int exit_status(struct run *run)
 {
     int signal_number = atomic_load_explicit(&run->stop_signal, memory_order_relaxed);
-    if (atomic_load_explicit(&run->interrupted, memory_order_acquire))
+    if (!run->published && atomic_load_explicit(&run->interrupted, memory_order_acquire))
         return RUN_STOPPED + signal_number;
     if (run_failed(run))
-        return RUN_FAILED;
+        return run->errors[0].code == ERROR_LOCKED ? RUN_LOCKED : RUN_FAILED;
     if (atomic_load_explicit(&run->quiet_end, memory_order_acquire))
         return RUN_DONE;
     return over_the_limit(run) ? RUN_REJECTED : RUN_DONE;
@@ -254,7 +253,10 @@ void run_arrive(struct run *run)
     if (phase == RUN_FLOWS)
         next = verdict(run);
     else if (phase == RUN_COMMITS)
-        next = run_failed(run) ? RUN_ABORTS : RUN_PUBLISHES;
+        next = run_failed(run) || atomic_load_explicit(&run->interrupted, memory_order_acquire)
+                   ? RUN_ABORTS
+                   : RUN_PUBLISHES;
+    run->published |= next == RUN_PUBLISHES;
     run->record.final = next == RUN_COMMITS;
     atomic_store_explicit(&run->arrivals, run->plan->sink_count + run->plan->has_rejects,
                           memory_order_release);
