@@ -195,10 +195,8 @@ void dispatcher_cancel(struct dispatcher *dispatcher, struct call *call)
     struct call_state *state = call->state;
     CHECK(state && state->call == call);
     dispatcher_now(dispatcher);
-    if (state->place != PLACE_OVER) {
-        state->unsent = 0;
+    if (state->place != PLACE_OVER)
         state_fail(dispatcher, state, OUTCOME_CANCELLED, "cancelled");
-    }
     list_remove(&dispatcher->over, state);
     dispatcher_release(dispatcher, call);
     state_free(dispatcher, state);
@@ -209,8 +207,8 @@ void dispatcher_cancel(struct dispatcher *dispatcher, struct call *call)
 static void state_drain(struct dispatcher *dispatcher, struct call_state *state)
 {
     bool tried = state->call->attempts > 0;
-    state->unsent = 0;
     if (state->flying) {
+        state_unsend(dispatcher, state, UINT32_MAX);
         state_leave(dispatcher, state);
         state->place = PLACE_FLIGHT;
     } else if (!tried) {

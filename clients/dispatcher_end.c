@@ -65,6 +65,14 @@ static void latency_note(struct dispatcher *dispatcher, int64_t latency)
         percentiles_renew(dispatcher);
 }
 
+void state_unsend(struct dispatcher *dispatcher, struct call_state *state, uint32_t requests)
+{
+    requests &= state->unsent;
+    state->unsent &= ~requests;
+    if (state->hedged || state->round > 0)
+        dispatcher->budget.repeats -= (uint32_t)__builtin_popcount(requests);
+}
+
 void state_leave(struct dispatcher *dispatcher, struct call_state *state)
 {
     if (state->place == PLACE_NEW)
@@ -93,6 +101,7 @@ void state_over(struct dispatcher *dispatcher, struct call_state *state, struct 
 {
     struct call *call = state->call;
     state_leave(dispatcher, state);
+    state_unsend(dispatcher, state, UINT32_MAX);
     CHECK(!state->flying);
     if (state->held != sending)
         sending_release(dispatcher, state->held);
@@ -255,7 +264,6 @@ static void sending_good(struct dispatcher *dispatcher, struct call_state *state
         if (!loser->hedge)
             recent_add(dispatcher, dispatcher->now - loser->started);
     state_cancel(dispatcher, state);
-    state->unsent = 0;
     state_over(dispatcher, state, sending, CALL_GOOD);
 }
 
@@ -278,7 +286,8 @@ static void sending_bad(struct dispatcher *dispatcher, struct call_state *state,
     if (state->flying)
         return; /* the others of the race, or the hedge, may still be good */
     if (state->hedged)
-        state->unsent = 0; /* a hedge that was not sent yet: no point in it any more */
+        state_unsend(dispatcher, state,
+                     UINT32_MAX); /* a hedge that was not sent yet: no point in it any more */
     if (!state->unsent)
         round_end(dispatcher, state);
 }

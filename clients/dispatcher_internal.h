@@ -123,6 +123,9 @@ bool dispatcher_time(struct dispatcher *dispatcher);
 bool dispatcher_collect(struct dispatcher *dispatcher);
 /* A sending is free again; its answer, if it has one, was released. */
 void sending_free(struct dispatcher *dispatcher, struct sending *sending);
+/* These requests need not be sent any more in this round; what the budget gave for them goes back.
+ */
+void state_unsend(struct dispatcher *dispatcher, struct call_state *state, uint32_t requests);
 /* Takes the call out of the list or heap it is in. */
 void state_leave(struct dispatcher *dispatcher, struct call_state *state);
 /* Takes back all that is in flight for the call. */

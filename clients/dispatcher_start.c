@@ -94,7 +94,7 @@ static void sending_start(struct dispatcher *dispatcher, struct call_state *stat
 static void request_refused(struct dispatcher *dispatcher, struct call_state *state, uint32_t index)
 {
     struct call *call = state->call;
-    state->unsent &= ~(1u << index);
+    state_unsend(dispatcher, state, 1u << index);
     if (!state->hedged) {
         char last[96] = "";
         if (call->detail[0] && call->outcome != OUTCOME_OPEN)
@@ -172,8 +172,8 @@ static bool state_expire(struct dispatcher *dispatcher, struct call_state *state
 {
     if (!state || dispatcher->now < state->deadline)
         return false;
-    state->unsent = 0;
     if (state->flying) {
+        state_unsend(dispatcher, state, UINT32_MAX);
         state_leave(dispatcher, state); /* what is in flight has the same deadline */
         state->place = PLACE_FLIGHT;
     } else {

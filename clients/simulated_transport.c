@@ -11,6 +11,8 @@
 #include "core/clock.h"
 #include "core/fault.h"
 
+#define PEER_NAME (sizeof(((struct simulated_peer *)0)->name) - 1)
+
 /* A request under way. In `events` by the time at which something happens to it. */
 struct job {
     struct heap_item event;      /* first: events are cast back */
@@ -59,11 +61,13 @@ static void jobs_remove(struct job_list *list, struct job *job)
 static uint32_t peer_find(struct simulated_log *log, struct string name)
 {
     for (uint32_t i = 0; i < log->peer_count; i++)
-        if (string_equal(log->peers[i].name, name))
+        if (string_equal_text((struct string){name.data, size_min(name.length, PEER_NAME)},
+                              log->peers[i].name))
             return i;
     if (log->peer_count == SIMULATED_PEERS)
         return SIMULATED_PEERS - 1;
-    log->peers[log->peer_count].name = name;
+    snprintf(log->peers[log->peer_count].name, PEER_NAME + 1, "%.*s",
+             (int)size_min(name.length, PEER_NAME), name.data);
     return log->peer_count++;
 }
 

@@ -51,7 +51,7 @@ struct simulated_arrival {
     bool cancelled;
 };
 struct simulated_peer {
-    struct string name; /* of the first request's memory */
+    char name[128]; /* cut, NUL-terminated */
     uint64_t arrivals, answered, cancelled;
     uint32_t in_flight, in_flight_most;
 };

@@ -1,0 +1,54 @@
+/* A dispatcher over modelled peers under a simulated clock: calls are submitted, time goes from
+ * wake to wake, and what is over is noted. One rig at a time; one thread. */
+#ifndef LEAT_TESTS_CLIENTS_RIG_H
+#define LEAT_TESTS_CLIENTS_RIG_H
+
+#include "clients/bucket.h"
+#include "clients/dispatcher.h"
+#include "clients/simulated_transport.h"
+#include "core/clock.h"
+
+#define MILLISECOND INT64_C(1000000)
+#define SECOND      INT64_C(1000000000)
+#define RIG_START   (1000 * SECOND)
+
+struct rig_call {
+    struct call call;
+    struct request requests[4];
+    unsigned reaped;
+    int64_t submitted;
+    int64_t reaped_at;
+    char answer[32]; /* copied from the exchange, cut */
+};
+
+struct rig {
+    int64_t now;
+    struct protections protections;
+    struct simulated_settings peers;
+    struct dispatcher_hooks hooks;
+    struct simulated_log log;
+    struct dispatcher *dispatcher;
+    struct rig_call *calls;
+    uint32_t call_count, submitted, reaped;
+    char changes[64][64]; /* of breakers: "peer state" */
+    int64_t change_times[64];
+    unsigned change_count;
+    uint64_t steps;
+};
+
+/* Defaults: 8 at once, 10 s, no retries, every request answered after 10 ms. Change them, then
+ * open: `calls` GET requests of the peer "peer". */
+void rig_defaults(struct rig *rig);
+void rig_open(struct rig *rig, uint32_t calls);
+void rig_close(struct rig *rig);
+/* The next call that was not submitted yet. */
+struct rig_call *rig_submit(struct rig *rig);
+/* Steps once and reaps what is over, at the present time. */
+void rig_step(struct rig *rig);
+/* Goes to the next wake time, but not beyond `until`, and steps. False: `until` is reached. */
+bool rig_advance(struct rig *rig, int64_t until);
+/* Until nothing is pending, `window` calls at once. */
+void rig_run(struct rig *rig, uint32_t window);
+struct dispatcher_counts rig_counts(const struct rig *rig);
+
+#endif
