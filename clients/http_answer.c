@@ -226,7 +226,7 @@ static const struct code_meaning {
     {CURLE_PARTIAL_FILE, OUTCOME_BROKEN, "the connection was closed within the body of the answer"},
     {CURLE_SEND_ERROR, OUTCOME_BROKEN, "the connection broke while sending"},
     {CURLE_RECV_ERROR, OUTCOME_BROKEN, NULL},
-    {CURLE_WEIRD_SERVER_REPLY, OUTCOME_BROKEN, "what came is no HTTP answer"},
+    {CURLE_WEIRD_SERVER_REPLY, OUTCOME_BROKEN, NULL},
     {CURLE_UNSUPPORTED_PROTOCOL, OUTCOME_BROKEN, "what came is no HTTP answer"},
     {CURLE_FILESIZE_EXCEEDED, OUTCOME_BROKEN, "what came is no answer: its Content-Length"},
     {CURLE_OUT_OF_MEMORY, OUTCOME_BROKEN, "a header line without end, or memory is short"},
