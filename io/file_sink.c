@@ -200,6 +200,21 @@ static bool file_sink_open(struct sink_context *context, struct sink **result, s
     return true;
 }
 
+/* A POSIX lock beside the one of flock: only it can tell who has it. */
+static void part_sign(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    (void)fcntl(fd, F_SETLK, &lock); /* without it the holder is just not named */
+}
+
+/* The process that has signed the part file; 0: unknown, or in another PID namespace. */
+static pid_t part_holder(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0 ? lock.l_pid
+                                                                                      : 0;
+}
+
 /* Removes the part file of a run that died. One that another run is writing is left alone. */
 static bool stale_part_remove(const char *part, struct error *error)
 {
@@ -208,7 +223,11 @@ static bool stale_part_remove(const char *part, struct error *error)
         return true;
     bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     bool done = !locked && file_unlink(part, error);
-    if (locked)
+    pid_t holder = locked ? part_holder(fd) : 0;
+    if (holder)
+        error_set(error, ERROR_LOCKED, "another run (process %ld) is writing %s", (long)holder,
+                  part);
+    else if (locked)
         error_set(error, ERROR_LOCKED, "another run is writing %s", part);
     if (fd >= 0)
         close(fd);
@@ -228,6 +247,7 @@ static bool part_make(struct file_sink *sink, struct error *error)
         return error_add_context(error, "cannot write %s", sink->target);
     sink->part_made = true;
     (void)flock(sink->fd, LOCK_EX | LOCK_NB); /* only keeps an eager second run away */
+    part_sign(sink->fd);
     struct stat status;
     if (stat(sink->target, &status) == 0)
         (void)fchmod(sink->fd,
@@ -296,6 +316,16 @@ static enum sink_result sync_step(struct file_sink *sink, struct error *error)
     return SINK_OK;
 }
 
+/* A run that is let go while it syncs: nobody may close the file or the engine under the sync. */
+static void sync_wait(struct file_sink *sink)
+{
+    while (sink->sync.pending) {
+        (void)io_engine_wait(sink->bytes.context->engine, NANOSECONDS);
+        while (io_engine_reap(sink->bytes.context->engine))
+            continue; /* nothing but the sync is in flight */
+    }
+}
+
 static enum sink_result file_sink_commit(struct sink *base, const struct commit_record *record,
                                          struct error *error)
 {
@@ -343,6 +373,7 @@ static void file_sink_abort(struct sink *base, bool keep_part)
 {
     struct file_sink *sink = (struct file_sink *)base;
     struct error ignored; /* the run has failed already, and says why */
+    sync_wait(sink);
     byte_sink_halt(&sink->bytes);
     if (sink->append && sink->fd >= 0 && sink->phase != FILE_PUBLISHED && !keep_part)
         (void)file_truncate(sink->fd, sink->start_size, sink->target, &ignored);
@@ -357,11 +388,6 @@ static void file_sink_abort(struct sink *base, bool keep_part)
 static void file_sink_close(struct sink *base)
 {
     struct file_sink *sink = (struct file_sink *)base;
-    while (sink->sync.pending) {
-        (void)io_engine_wait(sink->bytes.context->engine, NANOSECONDS);
-        while (io_engine_reap(sink->bytes.context->engine))
-            continue;
-    }
     file_sink_abort(base, false); /* nothing is left to abort after publish */
     free(sink->target);
     free(sink->part);

@@ -235,7 +235,9 @@ static enum step_result sink_finish(struct sink_actor *sink, bool publish)
         else if (!publish && target->ops->commit)
             result = target->ops->commit(target, &run->record, &error);
     }
-    if (result == SINK_WAIT)
+    /* before anything is published there is still a way back, also from a reader that never reads
+     */
+    if (result == SINK_WAIT && (publish || !discarding(run)))
         return STEP_WAIT_OUTPUT;
     if (result == SINK_CLOSED)
         sink->closed = true;
