@@ -21,6 +21,7 @@
 /* Bytes in front of the text of a fresh batch, for the torn tail of the one before. */
 #define BATCH_HEADROOM    (64 * 1024)
 #define BATCH_MAX_SINKS   8
+#define BATCH_KEY_SIZE    256
 #define BATCH_MAX_RECORDS 16384 /* in one part */
 
 /* One record, relative to batch.text: without its terminator (LF, CRLF). */
@@ -111,6 +112,10 @@ struct batch {
     uint64_t format_state; /* the format's state at text[0] (formats that cut with state) */
     const struct field_names *names; /* CSV: of this input; else NULL */
     const char *input_name;          /* for messages; lives as long as the run */
+    uint64_t frame;                  /* compressed inputs: offset of a frame that holds content_end,
+                                        or 0 */
+    char key[BATCH_KEY_SIZE];        /* queries: the last row's key, as JSON text … */
+    uint32_t key_length;             /* … and its length, 0: none */
     bool starts_input;               /* first batch of its input */
     bool ends_input;                 /* last batch of its input */
     /* One record longer than record_limit and nothing else: the text is its first bytes (at most

@@ -33,6 +33,7 @@ struct commit_record {
     const char *bytes; /* the record: JSON text of the runtime, nothing that a sink looks into */
     size_t length;
     bool final; /* the input is finished: nothing follows. Stored with the last rows */
+    bool done;  /* from recover: final, and the result was given its name too */
 };
 
 struct sink_limits {

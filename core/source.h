@@ -59,8 +59,8 @@ struct source_context {
     const struct format_table *formats;
     const char *const *files; /* names from the command line for a left out `from`, or NULL */
     size_t file_count;
-    /* A run that goes on: the inputs of the run that it continues, in their order, each read up to
-     * `size` as it was then; instead of what globs find now. NULL: find them. */
+    /* Set before seek where a run goes on: the inputs of the run that it continues, in their order,
+     * each read up to `size` as it was then, instead of those that open found. NULL: those. */
     const struct input *inputs;
     uint32_t input_count;
     const char *format_name; /* --from, or NULL */
