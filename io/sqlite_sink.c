@@ -306,8 +306,10 @@ static enum sink_result sqlite_publish(struct sink *base, const struct commit_re
                 database_begin(database, error) && table_prepare_empty(sink, error) &&
                 (!sink->table.prepared || table_finish(&sink->table, error)) &&
                 database_commit(database, error);
-    if (!done)
+    if (!done) {
+        table_abandon(&sink->table); /* nobody aborts what could not be published */
         return SINK_FAIL;
+    }
     sink->published = true;
     done = database_run(database, "checkpoint", error, "PRAGMA wal_checkpoint(TRUNCATE)");
     return done ? SINK_OK : SINK_FAIL;

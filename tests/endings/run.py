@@ -11,6 +11,7 @@ import os
 import random
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -205,6 +206,23 @@ def two_runs_on_one_target():
     check(read('old.ndjson') == numbers(0, 1000000), 'the first run was disturbed')
 
 
+def failed_replace_leaves_no_table():
+    """Swapping the new table in would leave a row of another one without what it refers to."""
+    base = sqlite3.connect('x.db')
+    base.executescript('CREATE TABLE t(n INTEGER PRIMARY KEY); INSERT INTO t VALUES (-1);'
+                       'CREATE TABLE other(x REFERENCES t(n)); INSERT INTO other VALUES (-1)')
+    base.close()
+    write('in.ndjson', numbers(0, 100))
+    expect_failure(leat('pass | select n | into sqlite "x.db" { table t  mode replace }', 'in.ndjson'),
+                   'x.db', 'would refer to rows that the new t lacks')
+    base = sqlite3.connect('x.db')
+    tables = [row[0] for row in base.execute('SELECT name FROM sqlite_schema ORDER BY name')]
+    rows = base.execute('SELECT n FROM t').fetchall()
+    base.close()
+    check(tables == ['other', 't'], tables)
+    check(rows == [(-1,)], rows)
+
+
 class Feeder(threading.Thread):
     """Writes to the run's stdin as it takes it; `fed` says how far it is. Keeps it open if asked."""
 
@@ -338,8 +356,8 @@ def serial_stage_without_room():
 
 
 CASES = [file_that_shrinks, ledger_of_a_cut_input, corrupt_checksum, disk_full_behind_zstd,
-         failed_commit_publishes_nothing, two_runs_on_one_target, second_signal, time_limits,
-         stops_at_the_first_reject, serial_stage_without_room]
+         failed_commit_publishes_nothing, failed_replace_leaves_no_table, two_runs_on_one_target,
+         second_signal, time_limits, stops_at_the_first_reject, serial_stage_without_room]
 
 
 def main():
