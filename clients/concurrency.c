@@ -1,10 +1,10 @@
 /* Adaptive concurrency: see concurrency.h. */
 #include "clients/concurrency.h"
 
-#define ROUND_LEAST   100  /* answers in a round, so that chance evens out … */
-#define ROUND_CLIMB   10   /* … and while it doubles, when a coarse view is enough */
-#define CLIMB_AT_MOST 1.5  /* coarse views need a wider tolerance */
-#define SHRINK_BELOW  0.95 /* a little below the knee, so that the queue empties */
+#define ROUND_LEAST   100 /* answers in a round, so that chance evens out … */
+#define ROUND_CLIMB   10  /* … and while it doubles, when a coarse view is enough */
+#define CLIMB_AT_MOST 1.5 /* coarse views need a wider tolerance */
+#define SHRINK_BELOW  0.9 /* a little below the knee, so that the queue empties */
 #define SHRINK_LEAST  0.5
 #define SHRINK_REFUSE 0.7
 #define REFUSED_SHARE 0.1 /* of a round: chance failures are no sign of overload */
@@ -36,13 +36,15 @@ static void limit_set(struct concurrency *concurrency, double limit)
 {
     if (limit > concurrency->most)
         limit = concurrency->most;
-    concurrency->limit = limit > 1 ? (uint32_t)limit : 1;
+    concurrency->limit = limit > 1 ? (uint32_t)(limit + 0.5) : 1;
 }
 
 static void limit_shrink(struct concurrency *concurrency, double share)
 {
-    double factor = share > SHRINK_LEAST ? share : SHRINK_LEAST;
-    limit_set(concurrency, concurrency->limit * factor);
+    double limit = concurrency->limit * (share > SHRINK_LEAST ? share : SHRINK_LEAST);
+    limit_set(concurrency, limit < concurrency->limit - 1.0 ? limit : concurrency->limit - 1.0);
+    if (concurrency->climbing)
+        concurrency->before = concurrency->baseline; /* what the climb saw, from 1 up */
     concurrency->climbing = false;
     concurrency->measuring = true;
 }

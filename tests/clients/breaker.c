@@ -32,7 +32,7 @@ static bool send(struct breakers *breakers, int64_t now, uint64_t *permit)
 static void test_states(void)
 {
     unsigned changes = 0;
-    uint64_t permit, trials[3], old;
+    uint64_t permit = 0, trials[3] = {0}, old = 0;
     struct breaker_settings settings = {3, 30 * SECOND, 3, &changes, changed};
     struct breakers *breakers = breakers_open(&settings, 1);
     CU_ASSERT_PTR_NOT_NULL_FATAL(breakers);
