@@ -95,6 +95,20 @@ struct stage_ops {
     bool (*restore)(struct stage *stage, struct string state, struct error *error);
 };
 
+/* Failures that took no record out (a lookup with `otherwise null`), by cause: told once each at the
+ * end, with their number. One writer, the stage's thread; others read `count` with acquire and the
+ * numbers relaxed. What finds no place counts in `others`. */
+#define STAGE_CAUSES 16
+struct stage_cause {
+    uint64_t number;
+    char text[120]; /* complete before `count` says that it is there */
+};
+struct stage_causes {
+    uint32_t count;
+    uint64_t others;
+    struct stage_cause items[STAGE_CAUSES];
+};
+
 struct stage {
     const struct stage_ops *ops;
     uint16_t index;
@@ -102,6 +116,7 @@ struct stage {
     int64_t wake;      /* after STAGE_WAIT: monotonic nanoseconds; asynchronous: 0: no such time */
     bool as_completed; /* asynchronous, set by open: records may leave in any order */
     int descriptor;    /* asynchronous, from enter on: readable when a step is due; -1: none */
+    const struct stage_causes *causes; /* or NULL */
 };
 
 #endif
