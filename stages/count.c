@@ -10,6 +10,7 @@
 #define COUNT_MAX_KEYS 32
 
 struct group {
+    struct group *next; /* in order of first appearance */
     uint64_t hash;
     uint64_t count;
     struct value
@@ -23,12 +24,15 @@ struct count_stage {
     uint32_t keys[COUNT_MAX_KEYS];        /* columns read */
     uint32_t columns[COUNT_MAX_KEYS + 1]; /* columns made: keys, then the count */
     uint64_t total;                       /* without keys */
+    size_t memory;                        /* for both arenas together */
     struct arena arena;                   /* groups and their text */
-    struct group **table;                 /* by hash, open addressing; grows in the arena */
+    struct arena table_arena;             /* just the table, so that it grows where it is */
+    struct group **table;                 /* by hash, open addressing */
     size_t table_size;
-    struct group **order; /* chunks of groups in order of first appearance */
     size_t group_count;
-    size_t order_capacity;
+    struct group *first, **last; /* the groups in order of first appearance */
+    struct group *unmade;        /* the first that no record was made for */
+    bool finishing;
     size_t emitted;
 };
 
@@ -48,8 +52,11 @@ static const struct noun count_noun = {
 
 static void count_close(struct stage *stage)
 {
-    if (stage)
-        arena_close(&((struct count_stage *)stage)->arena);
+    struct count_stage *count = (struct count_stage *)stage;
+    if (count) {
+        arena_close(&count->table_arena);
+        arena_close(&count->arena);
+    }
     stage_free(stage);
 }
 
@@ -82,7 +89,10 @@ static bool count_open(struct stage_context *context, struct stage **stage)
     struct count_stage *count = stage_make(context, &stage_count, sizeof(*count));
     if (!count || !count_plan(context, count))
         goto failed;
-    if (!arena_open(&count->arena, context->memory, context->memory, &error)) {
+    count->memory = context->memory;
+    count->last = &count->first;
+    if (!arena_open(&count->arena, context->memory, context->memory, &error) ||
+        !arena_open(&count->table_arena, context->memory, context->memory, &error)) {
         diagnostics_memory(context->diagnostics, context->options->span);
         goto failed;
     }
@@ -132,31 +142,46 @@ static bool key_read(struct value cell, struct value *key, struct value *shown, 
     return true;
 }
 
+static void table_add(struct count_stage *count, struct group *group)
+{
+    size_t at = group->hash & (count->table_size - 1);
+    while (count->table[at])
+        at = (at + 1) & (count->table_size - 1);
+    count->table[at] = group;
+}
+
+/* Doubles the table where it is: it lies alone in its arena, and what it takes the groups cannot
+ * have. False: the memory is full. */
 static bool table_grow(struct count_stage *count)
 {
     size_t size = count->table_size ? count->table_size * 2 : 1024;
-    struct group **table = arena_take(&count->arena, size * sizeof(*table));
-    struct group **order = arena_take(&count->arena, size / 2 * sizeof(*order));
-    if (!table || !order)
+    size_t bytes = size * sizeof(struct group *);
+    if (bytes > count->memory - count->arena.used)
         return false;
-    memset(table, 0, size * sizeof(*table));
-    for (size_t i = 0; i < count->group_count; i++) {
-        size_t at = count->order[i]->hash & (size - 1);
-        while (table[at])
-            at = (at + 1) & (size - 1);
-        table[at] = order[i] = count->order[i];
-    }
-    count->table = table;
+    CHECK(arena_take(&count->table_arena, bytes - count->table_arena.used));
+    count->arena.limit = count->memory - bytes;
+    count->table = (struct group **)count->table_arena.base;
     count->table_size = size;
-    count->order = order;
-    count->order_capacity = size / 2;
+    memset(count->table, 0, bytes);
+    for (struct group *group = count->first; group; group = group->next)
+        table_add(count, group);
     return true;
+}
+
+/* The kept key itself where it looks as it compares. */
+static bool shown_keep(struct value *shown, const struct value *given, const struct value *kept,
+                       struct arena *arena)
+{
+    bool same = shown->kind == given->kind && shown->text == given->text;
+    if (same)
+        *shown = *kept;
+    return same || value_keep(shown, arena);
 }
 
 static struct group *group_make(struct count_stage *count, const struct value *keys,
                                 const struct value *shown, uint64_t hash)
 {
-    if (count->group_count == count->order_capacity && !table_grow(count))
+    if (count->group_count >= count->table_size / 4 * 3 && !table_grow(count))
         return NULL;
     uint32_t n = count->key_count;
     struct group *group = arena_take(&count->arena, sizeof(*group) + 2 * n * sizeof(struct value));
@@ -167,14 +192,13 @@ static struct group *group_make(struct count_stage *count, const struct value *k
         group->keys[i] = keys[i];
         group->keys[n + i] = shown[i];
         if (!value_keep(&group->keys[i], &count->arena) ||
-            !value_keep(&group->keys[n + i], &count->arena))
+            !shown_keep(&group->keys[n + i], &keys[i], &group->keys[i], &count->arena))
             return NULL;
     }
-    size_t at = hash & (count->table_size - 1);
-    while (count->table[at])
-        at = (at + 1) & (count->table_size - 1);
-    count->table[at] = group;
-    count->order[count->group_count++] = group;
+    table_add(count, group);
+    count->group_count++;
+    *count->last = group;
+    count->last = &group->next;
     return group;
 }
 
@@ -210,7 +234,7 @@ static enum stage_result count_row(struct count_stage *count, struct batch *batc
     if (!group && !(group = group_make(count, keys, shown, hash))) {
         error_set(error, ERROR_MEMORY,
                   "count: %zu groups fill the %zu MiB that it may use; raise --memory",
-                  count->group_count, count->arena.limit >> 20);
+                  count->group_count, count->memory >> 20);
         return STAGE_FAIL;
     }
     group->count++;
@@ -250,6 +274,9 @@ static enum stage_result count_finish(struct stage *stage, struct batch *batch, 
     (void)error;
     struct count_stage *count = (struct count_stage *)stage;
     uint32_t n = count->key_count;
+    if (!count->finishing)
+        count->unmade = count->first;
+    count->finishing = true;
     size_t left = (n ? count->group_count : 1) - count->emitted;
     size_t fits = batch->arena.limit / 4 / ((n + 2) * sizeof(struct value));
     batch->record_count = (uint32_t)size_min(left, size_min(fits, BATCH_MAX_RECORDS));
@@ -258,11 +285,12 @@ static enum stage_result count_finish(struct stage *stage, struct batch *batch, 
     for (uint32_t i = 0; i <= n; i++)
         CHECK(batch_column_make(batch, count->columns[i]));
     for (uint32_t row = 0; row < batch->record_count; row++) {
-        const struct group *group = n ? count->order[count->emitted + row] : NULL;
+        const struct group *group = n ? count->unmade : NULL;
         for (uint32_t i = 0; i < n; i++)
             batch->columns[count->columns[i]].cells[row] = group->keys[n + i];
         batch->columns[count->columns[n]].cells[row] =
             value_int((int64_t)(group ? group->count : count->total));
+        count->unmade = group ? group->next : NULL;
         batch->rows[row] = row;
     }
     batch->row_count = batch->record_count;

@@ -118,7 +118,7 @@ static void test_memory(void)
         rig_fill(&rig, text, 0, 0);
     } while (rig_stages(&rig, 0) == STAGE_OK && i < 100000);
     CU_ASSERT_EQUAL(rig.result, STAGE_FAIL);
-    CU_ASSERT(i > 100 && i < 10000);
+    CU_ASSERT(i > 650 && i < 820); /* 80 bytes each: little is lost to tables outgrown */
     CU_ASSERT_EQUAL(rig.error.code, ERROR_MEMORY);
     CU_ASSERT_PTR_NOT_NULL(strstr(rig.error.text, "--memory"));
     rig_fill(&rig, "{\"n\":\"key 0\"}\n", 0, 0);
