@@ -91,7 +91,7 @@ static enum request_state request_parse(const struct bytes *in, struct request *
 {
     const char *end = memmem(in->data, in->length, "\r\n\r\n", 4);
     if (!end) {
-        request->bad = in->length > 1024 * 1024;
+        request->bad = in->length > 1024 * 1024 || !isupper((unsigned char)in->data[0]);
         request->length = in->length;
         return request->bad ? REQUEST_BAD : REQUEST_PART;
     }
