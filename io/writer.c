@@ -7,7 +7,7 @@
 #include "core/clock.h"
 
 #define GATHER         16         /* pieces in one write to a stream */
-#define WRITEBACK_STEP (8u << 20) /* bytes */
+#define WRITEBACK_STEP (2u << 20) /* bytes */
 
 static struct writer_piece *piece_at(struct writer *writer, unsigned index)
 {
