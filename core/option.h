@@ -49,8 +49,8 @@ enum option_kind {
     OPTION_PHRASE,    /* several parts as the pattern `words` says, e.g. "open after N failures for
                          DURATION", "N [for DURATION]", "after DURATION|PERCENTILE": words stand for
                          themselves, N (a whole number), DURATION, SIZE, RATE and PERCENTILE (p95)
-                         for quantities, [...] for what may be left out, A|B for a choice of two
-                         quantities. Quantities go into numbers[] by their place in the pattern
+                         for quantities, [...] for what may be left out, A|B for a choice of
+                         quantities, a place each. They go into numbers[] by their place in the pattern
                          (durations in ns, sizes in bytes, rates in millionths of 1/s, percentiles
                          in ten-thousandths: p95 is 9500); -1 where one was left out */
     OPTION_CAUSES,    /* timeout, connect, 429, 5xx: names of `words`, HTTP statuses and classes of
@@ -84,7 +84,8 @@ struct option_item {
     struct path path;        /* what is set, selected, dropped, or the new name */
     struct path from;        /* RENAMES: the old one */
     const struct node *node; /* ASSIGNMENTS, SELECTIONS with "=": the expression, else NULL */
-    struct string word;      /* TYPES: the word given for path */
+    struct string word;      /* TYPES: the word given for path; STRINGS TEMPLATES CAUSES HEADERS */
+    bool is_secret;          /* STRINGS TEMPLATES: word came from secret(): never print it */
     struct span span;
 };
 

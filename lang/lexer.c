@@ -287,7 +287,8 @@ struct token lexer_quantity(struct lexer *lexer, const struct token *token)
 {
     struct token quantity = *token;
     uint32_t at = token->start;
-    if (!is_digit(byte_at(lexer, at)) && byte_at(lexer, at) != '.')
+    bool percentile = byte_at(lexer, at) == 'p' && is_digit(byte_at(lexer, at + 1));
+    if (!is_digit(byte_at(lexer, at)) && byte_at(lexer, at) != '.' && !percentile)
         return quantity;
     for (;; at++) {
         int byte = byte_at(lexer, at);

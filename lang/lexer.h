@@ -55,8 +55,8 @@ struct lexer {
 /* The next token; at the end TOKEN_END again and again. */
 struct token lexer_next(struct lexer *lexer);
 /* Reads one quantity (see LANGUAGE.md) from where `token` begins: all letters, digits, `.`, `%`
- * that touch, and a `/` between a digit and a letter. For a token that cannot begin one, gives
- * `token`. */
+ * that touch, and a `/` between a digit and a letter; it begins with a digit, or `p` and a digit.
+ * For a token that cannot begin one, gives `token`. */
 struct token lexer_quantity(struct lexer *lexer, const struct token *token);
 /* The comment at or behind *position and before `end`; false: none. Moves *position behind it.
  * *comment excludes the newline and what white space stands before it. */

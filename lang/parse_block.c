@@ -127,15 +127,50 @@ static void list_block_options(struct name_list *list, const struct option_spec 
             name_list_add(list, specs->name);
 }
 
-static bool report_option(struct parser *parser, const struct noun *noun, struct string name)
+static bool report_option(struct parser *parser, const struct noun *noun, struct string name,
+                          size_t mark)
 {
     struct name_list list = {.count = 0};
-    char text[100];
+    char text[100], words[8][40];
+    size_t count;
+    const struct option_value *values = values_at(parser, mark, &count);
+    /* `cache 1000 fro 10m`: a word of the phrase before. */
+    for (size_t i = 0;
+         count && values[count - 1].spec->kind == OPTION_PHRASE && i < ARRAY_SIZE(words) &&
+         phrase_has_word(values[count - 1].spec, i, words[i], sizeof(words[i]));
+         i++)
+        if (!parser->token.line_start)
+            name_list_add(&list, words[i]);
+    if (list.count && !string_nearest(name, list.names, list.count))
+        list.count = 0;
     list_block_options(&list, noun->options);
     for (size_t i = 0; noun->takes_format && i < parser->registry->format_count; i++)
         list_block_options(&list, parser->registry->formats[i]->options);
     snprintf(text, sizeof(text), "`%.40s` has no option", noun->name);
     return report_unknown(parser, parser->token.span, text, name, &list);
+}
+
+/* Most items that options of one name put together. */
+#define REPEATED_LIMIT 1000
+
+/* Puts the items behind those of the option of the same name, which is among the values. */
+static bool merge_items(struct parser *parser, size_t mark, const struct option_value *value)
+{
+    size_t count;
+    struct option_value *values = values_at(parser, mark, &count);
+    while (strcmp(values->spec->name, value->spec->name) != 0)
+        values++;
+    size_t all = (size_t)values->item_count + value->item_count;
+    if (all > REPEATED_LIMIT)
+        return diagnostics_error(parser->diagnostics, value->span,
+                                 "these are more than %d items of `%s`", REPEATED_LIMIT,
+                                 value->spec->name);
+    struct option_item *items = parser_take(parser, all, sizeof(*items));
+    memcpy(items, values->items, values->item_count * sizeof(*items));
+    memcpy(items + values->item_count, value->items, value->item_count * sizeof(*items));
+    values->items = items;
+    values->item_count = (uint32_t)all;
+    return true;
 }
 
 /* NAME parts */
@@ -144,7 +179,7 @@ static bool parse_option(struct parser *parser, const struct noun *noun, size_t 
     struct string name = parser->token.text;
     const struct option_spec *spec = option_spec_find(parser, noun, name);
     if (!spec)
-        return report_option(parser, noun, name);
+        return report_option(parser, noun, name, mark);
     struct span start = parser->token.span;
     if (spec->flags & OPTION_POSITIONAL)
         return diagnostics_error(parser->diagnostics, start,
@@ -154,6 +189,10 @@ static bool parse_option(struct parser *parser, const struct noun *noun, size_t 
     parser_advance_as(parser, LAYOUT_OPTION);
     if (!parse_option_value(parser, spec, name, &value))
         return false;
+    if (again && spec->flags & OPTION_REPEATED) {
+        value.span = span_since(parser, start);
+        return merge_items(parser, mark, &value);
+    }
     if (again)
         return diagnostics_error(parser->diagnostics, start, "`%s` is given twice", spec->name);
     value.span = span_since(parser, start);

@@ -48,7 +48,7 @@ const char *option_kind_wanted(enum option_kind kind)
     case OPTION_RANGE:
         return "a range like 200ms..10s";
     case OPTION_PHRASE:
-        return "numbers and words";
+        return "numbers and words as its form says";
     case OPTION_CAUSES:
         return "causes like timeout, connect, 429, 5xx";
     case OPTION_HEADERS:
@@ -110,8 +110,8 @@ static bool report_word(struct parser *parser, const char *words, struct string 
     return parser_expected(parser, allowed);
 }
 
-static bool parse_word(struct parser *parser, const char *words, struct string owner,
-                       struct string *text, int64_t *index)
+bool parse_word(struct parser *parser, const char *words, struct string owner, struct string *text,
+                int64_t *index)
 {
     int found = parser->token.kind == TOKEN_NAME ? words_find(words, parser->token.text) : -1;
     if (found < 0)
@@ -122,7 +122,7 @@ static bool parse_word(struct parser *parser, const char *words, struct string o
     return true;
 }
 
-static bool at_quantity(const struct parser *parser)
+bool at_quantity(const struct parser *parser)
 {
     if (parser->token.kind == TOKEN_END)
         return false;
@@ -208,6 +208,42 @@ static bool parse_item_right(struct parser *parser, const struct option_spec *sp
     return item->node != NULL;
 }
 
+/* "name" = EXPR; the name is a token of RFC 9110. */
+static bool parse_header(struct parser *parser, struct string owner, struct option_item *item)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+    struct option_value text = {.is_default = false};
+    struct span place = parser->token.span;
+    char wanted[160];
+    snprintf(wanted, sizeof(wanted), "%s for `%.*s`", option_kind_wanted(OPTION_HEADERS),
+             SHOW(owner));
+    if (parser->token.kind != TOKEN_STRING)
+        return parser_expected(parser, wanted);
+    if (!parse_option_text(parser, owner, &text))
+        return false;
+    item->word = text.text;
+    bool good = item->word.length > 0;
+    for (size_t i = 0; i < item->word.length; i++) {
+        unsigned char byte = (unsigned char)item->word.data[i];
+        bool letter = (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z';
+        good &= letter || (byte >= '0' && byte <= '9') || (byte && strchr(marks, byte));
+    }
+    if (!good)
+        return diagnostics_error(parser->diagnostics, place,
+                                 "a header's name has letters, digits and `-`, and nothing else");
+    if (at_punctuation(parser, ':'))
+        return diagnostics_error(parser->diagnostics, parser->token.span,
+                                 "here stands `:`; a header is written \"name\" = expression");
+    if (at_punctuation(parser, PUNCTUATION_EQUAL))
+        return diagnostics_error(parser->diagnostics, parser->token.span,
+                                 "`==` compares; did you mean `=`?");
+    if (!at_punctuation(parser, '='))
+        return parser_expected(parser, "`=`");
+    parser_advance_as(parser, LAYOUT_ITEM_EQUALS);
+    item->node = parse_expression(parser);
+    return item->node != NULL;
+}
+
 static bool parse_item(struct parser *parser, const struct option_spec *spec, struct string owner,
                        struct option_item *item)
 {
@@ -215,11 +251,18 @@ static bool parse_item(struct parser *parser, const struct option_spec *spec, st
     struct span start = parser->token.span;
     snprintf(wanted, sizeof(wanted), "%s for `%.*s`", option_kind_wanted(spec->kind), SHOW(owner));
     parser->role = spec->kind == OPTION_ASSIGNMENTS ? LAYOUT_LINE_ITEM : LAYOUT_ITEM;
-    if (spec->kind == OPTION_STRINGS) {
+    if (spec->kind == OPTION_STRINGS || spec->kind == OPTION_TEMPLATES) {
         struct option_value text = {.spec = spec};
         if (!parse_option_text(parser, owner, &text))
             return false;
         item->word = text.text;
+        item->is_secret = text.is_secret;
+    } else if (spec->kind == OPTION_CAUSES) {
+        if (!parse_cause(parser, spec, owner, item))
+            return false;
+    } else if (spec->kind == OPTION_HEADERS) {
+        if (!parse_header(parser, owner, item))
+            return false;
     } else {
         if (!parse_path(parser, wanted, &item->path))
             return false;
@@ -279,6 +322,33 @@ static bool parse_types(struct parser *parser, const struct option_spec *spec, s
 
 /* ---- any kind ---- */
 
+/* A word wins over an expression that is a field of this name. */
+static bool parse_choice(struct parser *parser, const struct option_spec *spec,
+                         struct option_value *value)
+{
+    if (parser->token.kind == TOKEN_NAME && words_find(spec->words, parser->token.text) >= 0) {
+        value->text = parser->token.text;
+        value->integer = words_find(spec->words, parser->token.text);
+        parser_advance(parser);
+        return true;
+    }
+    value->node = parse_expression(parser);
+    if (!value->node || value->node->kind != NODE_NAME || value->node->quoted)
+        return value->node != NULL;
+    char copy[256];
+    struct name_list list = {.count = 0};
+    snprintf(copy, sizeof(copy), "%s", spec->words);
+    for (char *rest = copy, *word; (word = strsep(&rest, "|"));)
+        name_list_add(&list, word);
+    const char *near = string_nearest(value->node->name, list.names, list.count);
+    if (near)
+        diagnostics_warning(parser->diagnostics, value->node->span,
+                            "this reads the field `%.*s`; did you mean `%s`? In backquotes it is "
+                            "the field",
+                            SHOW(value->node->name), near);
+    return true;
+}
+
 static bool parse_keyword(struct parser *parser, const struct option_spec *spec)
 {
     char wanted[64];
@@ -318,12 +388,21 @@ static bool parse_kind(struct parser *parser, const struct option_spec *spec, st
         return parse_path(parser, "a field's name", &value->path);
     case OPTION_TYPES:
         return parse_types(parser, spec, owner, value);
+    case OPTION_CHOICE:
+        return parse_choice(parser, spec, value);
+    case OPTION_PHRASE:
+        return parse_phrase(parser, spec, owner, value);
+    case OPTION_RANGE:
+        return parse_range(parser, owner, value);
     case OPTION_STRINGS:
     case OPTION_PATHS:
     case OPTION_NAMES:
     case OPTION_ASSIGNMENTS:
     case OPTION_SELECTIONS:
     case OPTION_RENAMES:
+    case OPTION_CAUSES:
+    case OPTION_HEADERS:
+    case OPTION_TEMPLATES:
         return parse_list(parser, spec, owner, value);
     default:
         return parse_quantity(parser, spec, owner, value);
@@ -364,7 +443,16 @@ bool option_begins(struct parser *parser, const struct option_spec *spec)
                ((spec->flags & OPTION_OR_NONE) && at_word(parser, "none"));
     case OPTION_STRINGS:
     case OPTION_TEMPLATE:
+    case OPTION_TEMPLATES:
         return at_option_text(parser);
+    case OPTION_HEADERS:
+        return parser->token.kind == TOKEN_STRING;
+    case OPTION_PHRASE:
+        return phrase_begins(parser, spec);
+    case OPTION_CAUSES:
+        return at_quantity(parser) || (parser->token.kind == TOKEN_NAME &&
+                                       words_find(spec->words, parser->token.text) >= 0);
+    case OPTION_RANGE:
     case OPTION_INTEGER:
     case OPTION_DURATION:
     case OPTION_SIZE:
@@ -372,6 +460,7 @@ bool option_begins(struct parser *parser, const struct option_spec *spec)
     case OPTION_PERCENT:
     case OPTION_AMOUNT:
         return at_quantity(parser);
+    case OPTION_CHOICE:
     case OPTION_EXPRESSION: {
         bool closes = at_punctuation(parser, '|') || at_punctuation(parser, ';') ||
                       at_punctuation(parser, '{') || at_punctuation(parser, '}');

@@ -123,6 +123,20 @@ void parse_option_default(struct parser *parser, const struct option_spec *spec,
 const char *option_kind_wanted(enum option_kind kind);
 /* Index of `word` in "a|b|c", or -1. */
 int words_find(const char *words, struct string word);
+/* One of `words`, "a|b|c". */
+bool parse_word(struct parser *parser, const char *words, struct string owner, struct string *text,
+                int64_t *index);
+/* A quantity that begins with a digit stands here. */
+bool at_quantity(const struct parser *parser);
+/* lang/parse_phrase.c: PHRASE, RANGE, and one item of CAUSES. */
+bool parse_phrase(struct parser *parser, const struct option_spec *spec, struct string owner,
+                  struct option_value *value);
+bool phrase_begins(const struct parser *parser, const struct option_spec *spec);
+/* The words of a phrase's pattern, from index 0 on; false: it has no more. */
+bool phrase_has_word(const struct option_spec *spec, size_t index, char *word, size_t size);
+bool parse_range(struct parser *parser, struct string owner, struct option_value *value);
+bool parse_cause(struct parser *parser, const struct option_spec *spec, struct string owner,
+                 struct option_item *item);
 /* lang/parse_text.c: a string, env(…) or secret(…); text and is_secret are set. */
 bool parse_option_text(struct parser *parser, struct string owner, struct option_value *value);
 /* A string or such a call stands here. */

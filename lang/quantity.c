@@ -173,3 +173,45 @@ const char *quantity_read(enum option_kind kind, struct string text, struct opti
         return NULL;
     }
 }
+
+/* p95, p99.9 */
+static const char *read_percentile(struct string text, int64_t *number)
+{
+    struct decimal decimal;
+    if (text.length < 2 || text.data[0] != 'p')
+        return "a percentile is written like p95";
+    const char *problem = read_decimal((struct string){text.data + 1, text.length - 1}, &decimal);
+    if (problem)
+        return problem;
+    if (decimal.unit.length > 0)
+        return "a percentile has no unit";
+    if (decimal.scale > 2)
+        return "a percentile has up to two digits behind the point";
+    uint64_t value = decimal.mantissa;
+    for (unsigned i = decimal.scale; i < 2 && value < 10000; i++)
+        value *= 10;
+    if (value == 0 || value >= 10000)
+        return "a percentile lies between p0 and p100";
+    *number = (int64_t)value;
+    return NULL;
+}
+
+const char *quantity_number(enum quantity_unit unit, struct string text, int64_t *number)
+{
+    static const enum option_kind kinds[] = {
+        [QUANTITY_WHOLE] = OPTION_INTEGER,
+        [QUANTITY_DURATION] = OPTION_DURATION,
+        [QUANTITY_SIZE] = OPTION_SIZE,
+        [QUANTITY_RATE] = OPTION_RATE,
+    };
+    struct option_value value = {.integer = 0};
+    if (unit == QUANTITY_PERCENTILE)
+        return read_percentile(text, number);
+    const char *problem = quantity_read(kinds[unit], text, &value);
+    if (problem)
+        return problem;
+    if (unit == QUANTITY_RATE && (value.real > 1e12 || value.real < 1e-6))
+        return "this rate is too high or too low";
+    *number = unit == QUANTITY_RATE ? (int64_t)(value.real * 1e6 + 0.5) : value.integer;
+    return NULL;
+}

@@ -83,8 +83,10 @@ static void option_form(const struct option_spec *spec, char form[FORM_SIZE])
     if (spec->kind == OPTION_KEYWORD ||
         (spec->kind == OPTION_FLAG && spec->flags & OPTION_POSITIONAL))
         snprintf(form, FORM_SIZE, "%s", spec->name);
-    else if (spec->kind == OPTION_WORD)
+    else if (spec->kind == OPTION_WORD || spec->kind == OPTION_PHRASE)
         snprintf(form, FORM_SIZE, "%s", spec->words);
+    else if (spec->kind == OPTION_CHOICE)
+        snprintf(form, FORM_SIZE, "%s or EXPR", spec->words);
     else if (spec->flags & OPTION_OR_NONE)
         snprintf(form, FORM_SIZE, "%s or none", kind_form(spec->kind));
     else
