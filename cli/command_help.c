@@ -74,6 +74,8 @@ static void print_language(FILE *out)
     const struct registry *registry = registry_get();
     fputs("\nThe language (\"leat help NAME\" explains each)\n", out);
     print_names(out, "stages", registry->verbs, registry->verb_count);
+    if (registry->lookup_count)
+        print_names(out, "lookup", registry->lookups, registry->lookup_count);
     print_names(out, "from", registry->sources, registry->source_count);
     print_names(out, "into", registry->sinks, registry->sink_count);
     print_names(out, "formats", registry->formats, registry->format_count);

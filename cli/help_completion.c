@@ -32,6 +32,8 @@ static void print_formats(FILE *out)
 static void print_verbs(FILE *out)
 {
     print_nouns(out, registry_get()->verbs, registry_get()->verb_count);
+    if (registry_get()->lookup_count)
+        fputs(" lookup", out);
 }
 
 /* What `leat help` explains. */
@@ -39,6 +41,8 @@ static void print_topics(FILE *out)
 {
     const struct registry *registry = registry_get();
     print_verbs(out);
+    fputc(' ', out);
+    print_nouns(out, registry->lookups, registry->lookup_count);
     fputc(' ', out);
     print_nouns(out, registry->sources, registry->source_count);
     fputc(' ', out);

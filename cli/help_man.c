@@ -83,6 +83,8 @@ static void print_language(FILE *out)
           "\\fBleat help\\fR \\fISTAGE\\fR explains each with its options.\n",
           out);
     print_nouns(out, "Stages", registry->verbs, registry->verb_count);
+    if (registry->lookup_count)
+        print_nouns(out, "Lookups (lookup)", registry->lookups, registry->lookup_count);
     print_nouns(out, "Sources (from)", registry->sources, registry->source_count);
     print_nouns(out, "Sinks (into)", registry->sinks, registry->sink_count);
     print_nouns(out, "Formats", registry->formats, registry->format_count);

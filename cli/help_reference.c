@@ -16,19 +16,35 @@ struct shelf {
     const struct noun *const *nouns;
     size_t count;
 };
-#define SHELF_COUNT 5
+#define SHELF_COUNT 6
 
 static void shelves_fill(struct shelf shelves[SHELF_COUNT])
 {
     const struct registry *registry = registry_get();
     shelves[0] = (struct shelf){"stage", "", "Stages", registry->verbs, registry->verb_count};
     shelves[1] =
+        (struct shelf){"lookup", "lookup ", "Lookups", registry->lookups, registry->lookup_count};
+    shelves[2] =
         (struct shelf){"from", "from ", "Sources", registry->sources, registry->source_count};
-    shelves[2] = (struct shelf){"into", "into ", "Sinks", registry->sinks, registry->sink_count};
-    shelves[3] =
+    shelves[3] = (struct shelf){"into", "into ", "Sinks", registry->sinks, registry->sink_count};
+    shelves[4] =
         (struct shelf){"format", "format ", "Formats", registry->formats, registry->format_count};
-    shelves[4] = (struct shelf){"pipeline", "", "The pipeline block", &registry->pipeline,
+    shelves[5] = (struct shelf){"pipeline", "", "The pipeline block", &registry->pipeline,
                                 registry->pipeline ? 1 : 0};
+}
+
+/* The verb that has no table of its own: the kinds behind it. */
+static bool lookups_print(FILE *out)
+{
+    const struct registry *registry = registry_get();
+    fputs("lookup KIND … as NAME [{ option … }]\n\n"
+          "Enriches each record by what another program answers.\n\n",
+          out);
+    for (size_t i = 0; i < registry->lookup_count; i++)
+        fprintf(out, "  lookup %-10s %s\n", registry->lookups[i]->name,
+                registry->lookups[i]->doc ? registry->lookups[i]->doc : "");
+    fputs("\n\"leat help lookup KIND\" explains each.\n", out);
+    return true;
 }
 
 bool reference_print(FILE *out, const char *role, const char *name)
@@ -36,6 +52,8 @@ bool reference_print(FILE *out, const char *role, const char *name)
     struct shelf shelves[SHELF_COUNT];
     bool found = false;
     shelves_fill(shelves);
+    if (!role && strcmp(name, "lookup") == 0 && registry_get()->lookup_count)
+        return lookups_print(out);
     for (size_t i = 0; i < SHELF_COUNT; i++) {
         if (role && strcmp(role, shelves[i].role) != 0)
             continue;
@@ -56,6 +74,8 @@ size_t reference_names(const char **names, size_t limit)
     struct shelf shelves[SHELF_COUNT];
     size_t count = 0;
     shelves_fill(shelves);
+    if (registry_get()->lookup_count && limit)
+        names[count++] = "lookup";
     for (size_t i = 0; i < SHELF_COUNT; i++)
         for (size_t j = 0; j < shelves[i].count && count < limit; j++)
             names[count++] = shelves[i].nouns[j]->name;
@@ -92,6 +112,8 @@ int reference_write(const char *folder)
     fputs("# Reference\n\nMade by `leat help --markdown` from the tables of options.\n", index);
     bool done = true;
     for (size_t i = 0; i < SHELF_COUNT && done; i++) {
+        if (shelves[i].count == 0)
+            continue;
         fprintf(index, "\n## %s\n\n", shelves[i].title);
         for (size_t j = 0; j < shelves[i].count && done; j++) {
             const struct noun *noun = shelves[i].nouns[j];

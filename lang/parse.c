@@ -39,6 +39,8 @@ static void list_verbs(const struct parser *parser, struct name_list *list)
         name_list_add(list, parser->registry->verbs[i]->name);
     for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
         name_list_add(list, fixed[i]);
+    if (parser->registry->lookup_count)
+        name_list_add(list, "lookup");
 }
 
 /* "status >= 500": an expression without its verb. */
@@ -65,10 +67,11 @@ static bool report_verb(struct parser *parser)
                           &list);
 }
 
-/* The kind behind from or into. */
+/* The kind behind from, into or lookup. */
 static const struct noun *parse_kind_name(struct parser *parser, const char *what,
                                           const struct noun *const *nouns, size_t count)
 {
+    const struct registry *registry = parser->registry;
     if (parser->token.kind != TOKEN_NAME) {
         parser_expected(parser, what);
         return NULL;
@@ -78,9 +81,10 @@ static const struct noun *parse_kind_name(struct parser *parser, const char *wha
         struct name_list list = {.count = 0};
         for (size_t i = 0; i < count; i++)
             name_list_add(&list, nouns[i]->name);
-        bool source = nouns == parser->registry->sources;
-        report_unknown(parser, parser->token.span, source ? "unknown source" : "unknown sink",
-                       parser->token.text, &list);
+        const char *unknown = nouns == registry->sources   ? "unknown source"
+                              : nouns == registry->lookups ? "unknown lookup"
+                                                           : "unknown sink";
+        report_unknown(parser, parser->token.span, unknown, parser->token.text, &list);
         return NULL;
     }
     parser_advance(parser);
@@ -143,6 +147,10 @@ static bool parse_statement(struct parser *parser, struct statement *statement)
             return parser_expected(parser, "`into`");
         parser_advance(parser);
         statement->noun = parse_sink_name(parser);
+    } else if (string_equal_text(name, "lookup")) {
+        statement->kind = STATEMENT_STAGE;
+        statement->noun = parse_kind_name(parser, "the kind of a lookup, like `http`,",
+                                          registry->lookups, registry->lookup_count);
     } else {
         statement->kind = STATEMENT_STAGE;
         statement->noun = noun_find(registry->verbs, registry->verb_count, name);

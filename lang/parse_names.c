@@ -45,6 +45,8 @@ bool name_is_verb(const struct parser *parser, struct string name)
     for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
         if (string_equal_text(name, fixed[i]))
             return true;
+    if (parser->registry && parser->registry->lookup_count && string_equal_text(name, "lookup"))
+        return true;
     for (size_t i = 0; parser->registry && i < parser->registry->verb_count; i++)
         if (string_equal_text(name, parser->registry->verbs[i]->name))
             return true;

@@ -150,7 +150,7 @@ void name_list_add(struct name_list *list, const char *name);
 /* Reports "TEXT `name`; did you mean …?" or "TEXT `name`; there are: …". Gives false. */
 bool report_unknown(struct parser *parser, struct span span, const char *text, struct string name,
                     const struct name_list *list);
-/* from, into, reject, fail and every verb. */
+/* from, into, reject, fail, lookup and every verb. */
 bool name_is_verb(const struct parser *parser, struct string name);
 /* The token behind the current one. */
 struct token parser_peek(const struct parser *parser);

@@ -13,6 +13,8 @@ static const char *role_prefix(const char *role)
         return "from ";
     if (strcmp(role, "into") == 0)
         return "into ";
+    if (strcmp(role, "lookup") == 0)
+        return "lookup ";
     return strcmp(role, "format") == 0 ? "format " : "";
 }
 

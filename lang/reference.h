@@ -7,8 +7,8 @@
 
 #include "core/option.h"
 
-/* `role`: "stage", "from", "into", "format" or "pipeline": what stands before the noun's name in a
- * program. Text has lines of at most 80 columns where words allow. */
+/* `role`: "stage", "lookup", "from", "into", "format" or "pipeline": what stands before the noun's
+ * name in a program. Text has lines of at most 80 columns where words allow. */
 void reference_print_text(const struct noun *noun, const char *role, FILE *out);
 /* A page: title, sentence, grammar, tables of options, example. */
 void reference_print_markdown(const struct noun *noun, const char *role, FILE *out);

@@ -10,8 +10,8 @@
 
 const struct registry *registry_get(void)
 {
-    static const struct noun *verbs[REGISTRY_MOST], *sources[REGISTRY_MOST], *sinks[REGISTRY_MOST],
-        *formats[REGISTRY_MOST];
+    static const struct noun *verbs[REGISTRY_MOST], *lookups[REGISTRY_MOST],
+        *sources[REGISTRY_MOST], *sinks[REGISTRY_MOST], *formats[REGISTRY_MOST];
     static struct registry registry;
     if (registry.verb_count)
         return &registry;
@@ -19,9 +19,12 @@ const struct registry *registry_get(void)
     const struct stage_ops *const *stages = stages_all(&count);
     CHECK(count <= REGISTRY_MOST);
     for (size_t i = 0; i < count; i++)
-        verbs[i] = stages[i]->noun;
+        if (stages[i]->traits & STAGE_LOOKUP)
+            lookups[registry.lookup_count++] = stages[i]->noun;
+        else
+            verbs[registry.verb_count++] = stages[i]->noun;
     registry.verbs = verbs;
-    registry.verb_count = count;
+    registry.lookups = lookups;
     const struct source_ops *const *source_ops = sources_all(&count);
     CHECK(count <= REGISTRY_MOST);
     for (size_t i = 0; i < count; i++)
