@@ -540,8 +540,13 @@ void plan_close(struct plan *plan)
         plan->rejects.sink->ops->close(plan->rejects.sink);
     for (uint32_t i = plan->stage_count; i-- > 0;)
         plan->stages[i].stage->ops->close(plan->stages[i].stage);
-    for (uint32_t i = 0; i < plan->source_count; i++)
-        plan->sources[i].source->ops->close(plan->sources[i].source);
+    for (uint32_t i = 0; i < plan->source_count; i++) {
+        struct plan_source *entry = &plan->sources[i];
+        entry->source->ops->close(entry->source);
+        for (uint32_t j = 0; entry->recovered && j < entry->recovered_count; j++)
+            free((char *)entry->recovered[j].name);
+        free(entry->recovered);
+    }
     scope_close(plan->scope);
     dialect_close(&plan->from);
     dialect_close(&plan->to);

@@ -37,6 +37,9 @@ struct plan_stage {
 
 struct plan_source {
     struct source *source;
+    struct input
+        *recovered; /* inputs of the run that goes on, or NULL; context.inputs points here */
+    uint32_t recovered_count;
     struct source_context context;
     struct span span;
 };

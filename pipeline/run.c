@@ -116,7 +116,8 @@ static bool open_sink(struct run *run, struct sink_actor *sink, struct plan_sink
         sink->actor.event = &sink->actor.own_event;
     sink->moved = clock_monotonic();
     return ordered_open(&sink->ordered, run->batch_count, error) &&
-           ring_open(&sink->ring, run->batch_count, error);
+           ring_open(&sink->ring, run->batch_count, error) &&
+           ring_open(&sink->behind, run->batch_count, error);
 }
 
 static bool open_sinks(struct run *run, struct error *error)
@@ -163,7 +164,8 @@ struct run *run_open(struct plan *plan, bool simulated, struct error *error)
     if (!run->counts || !run->busy || !run->seen)
         error_set(error, ERROR_MEMORY, "no memory for the run");
     else if (pool_open(run, error) && open_queues(run, error) && open_source(run, error) &&
-             open_workers(run, error) && open_serials(run, error) && open_sinks(run, error))
+             open_workers(run, error) && open_serials(run, error) && open_sinks(run, error) &&
+             checkpoint_open(run, error) && recover_run(run, error))
         return run;
     run_close(run);
     return NULL;
@@ -336,10 +338,12 @@ static void close_actors(struct run *run)
     for (uint32_t i = 0; run->sinks && i < run->plan->sink_count; i++) {
         ordered_close(&run->sinks[i].ordered);
         ring_close(&run->sinks[i].ring);
+        ring_close(&run->sinks[i].behind);
         io_engine_close(run->sinks[i].actor.engine);
     }
     ordered_close(&run->rejects.ordered);
     ring_close(&run->rejects.ring);
+    ring_close(&run->rejects.behind);
     io_engine_close(run->rejects.actor.engine);
     io_engine_close(run->source.actor.engine);
 }
@@ -354,6 +358,7 @@ void run_close(struct run *run)
     ring_close(&run->resume);
     ordered_close(&run->settled);
     pool_close(run);
+    checkpoint_close(run);
     CHECK(pthread_mutex_destroy(&run->pool_lock) == 0);
     CHECK(pthread_mutex_destroy(&run->settle_lock) == 0);
     CHECK(pthread_mutex_destroy(&run->error_lock) == 0);

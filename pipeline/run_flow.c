@@ -48,6 +48,8 @@ static void source_end(struct source_actor *source)
 {
     struct run *run = source->actor.run;
     source->ended = true;
+    if (run_failed(run) || atomic_load_explicit(&run->interrupted, memory_order_acquire))
+        checkpoint_look(run, true);
     atomic_store_explicit(&run->ends[0], source->next_seq, memory_order_release);
     serials_wake(run);
     sinks_wake(run);
@@ -130,6 +132,7 @@ enum step_result source_step(struct actor *actor)
         source->told = true;
         current->ops->stop(current);
     }
+    checkpoint_look(run, false);
     bool progress = source_offer_all(source, current);
     struct batch *batch = NULL;
     struct error error;
@@ -330,6 +333,8 @@ enum step_result serial_step(struct actor *actor)
     }
     if (serial->waiting)
         return serial_part(serial, serial->waiting, true);
+    if (!checkpoint_stage(serial))
+        return STEP_MOVED;
     struct batch *batch = ring_pop(&serial->resume);
     bool out_of_turn = batch != NULL;
     if (!batch)

@@ -83,6 +83,7 @@ struct serial_actor {
     bool stopped;          /* STAGE_STOP; asynchronous: was told to stop */
     bool finished;
     uint64_t created; /* batches made by finish */
+    uint64_t saved;   /* one more than the barrier at which the state was saved last */
     struct part_clock clock;
 };
 
@@ -96,13 +97,47 @@ struct sink_actor {
     struct ring ring;       /* order none; and the rejects' */
     struct batch *next;     /* taken from the inlet, not yet accepted by the sink */
     uint64_t next_seq;
-    uint64_t seqs;    /* last parts that came back from the sink */
-    uint32_t offered; /* batches the sink holds */
+    uint64_t seqs;         /* last parts that came back from the sink */
+    struct ring behind;    /* order none: what came from behind the barrier … */
+    uint32_t behind_count; /* … and how much */
+    uint64_t arrived;      /* one more than the barrier that it has come to last */
+    uint32_t offered;      /* batches the sink holds */
     bool started;
     bool closed;     /* its reader went away, or it failed: what comes is let go */
     bool fatal_seen; /* delivered the part with the reject that ends the run */
     enum sink_phase phase;
     int64_t moved; /* when it last took or gave; monotonic; relaxed atomic */
+};
+
+/* A checkpoint: a barrier at a seq that the source has not given out yet. Every sink takes what is
+ * before it and holds there, stages with state save it when they come to it; when all have arrived,
+ * everything before the barrier is settled and nothing behind it, and the sinks commit one after
+ * another: the rejects first, then those that can go back a checkpoint, then the databases. */
+enum checkpoint_phase { CHECKPOINT_IDLE, CHECKPOINT_DRAINS, CHECKPOINT_COMMITS };
+
+struct checkpoint {
+    bool enabled;     /* every source can be replayed, every sink goes on from its record */
+    uint64_t every;   /* a test's: one after so many batches; 0: by time and bytes */
+    atomic_int phase; /* enum checkpoint_phase; release by who changes it, acquire by others */
+    atomic_ullong
+        barrier;          /* UINT64_MAX: none; release by the source's thread and the last to end */
+    atomic_uint arrivals; /* sinks and stages that have still to come to it; acq_rel */
+    atomic_uint turn;     /* index in `order` of who commits now; release, acquire */
+    struct sink_actor *order[BATCH_MAX_SINKS + 1];
+    uint32_t order_count;
+    uint64_t number; /* of the last one; guarded by the turn: whoever assembles or ends one */
+    uint64_t epoch;
+    uint64_t last_barrier; /* source's thread */
+    /* Written by the last to end before phase IDLE (release), read by the source after it. */
+    int64_t ended;
+    int64_t took;
+    uint64_t bytes;
+    int64_t begun;         /* source's thread, before DRAINS */
+    bool has_rejects;      /* the record counts some */
+    struct buffer text;    /* the record; whoever assembles it */
+    struct buffer *states; /* by segment, of the stage behind it; its thread, before it arrives */
+    char pipeline[128];
+    char fingerprint[32];
 };
 
 /* How far the run is as a whole; grows only. seq_cst. */
@@ -136,16 +171,19 @@ struct run {
     struct run_totals totals;
     struct stage_count *counts; /* by stage */
     uint64_t sink_written;
-    uint64_t *seen;              /* 4 words */
-    bool fatal;                  /* the first reject in input order was reported */
-    struct position position;    /* behind the last settled batch that was read */
-    struct commit_record record; /* what is being committed */
+    uint64_t *seen;                    /* 4 words */
+    bool fatal;                        /* the first reject in input order was reported */
+    struct position position;          /* behind the last settled batch that was read … */
+    uint32_t position_source;          /* … of this source of the plan … */
+    char position_key[BATCH_KEY_SIZE]; /* … and its key */
+    struct commit_record record;       /* what is being committed */
     struct run_cause causes[RUN_MAX_CAUSES];
     uint32_t cause_count;
     struct run_cause mismatches[RUN_MAX_CAUSES];
     uint32_t mismatch_count;
     uint64_t rejects_written;
 
+    struct checkpoint checkpoint;
     atomic_int phase;       /* enum run_phase */
     atomic_uint arrivals;   /* sinks that have still to reach the next phase; acq_rel */
     atomic_int stop_signal; /* 0: none; relaxed, set by signal handlers */
@@ -217,12 +255,39 @@ void workers_wake(struct run *run);
 void serials_wake(struct run *run);
 void sinks_wake(struct run *run);
 
+/* checkpoint.c */
+MUST_USE bool checkpoint_open(struct run *run, struct error *error);
+void checkpoint_close(struct run *run);
+/* Source's thread, before it gives out a seq: begins one when it is time; at_end: in any case,
+ * because the run stops before the end of its input. */
+void checkpoint_look(struct run *run, bool at_end);
+/* Whether this seq waits behind the barrier. */
+bool checkpoint_holds(const struct run *run, uint64_t seq);
+/* One is under way that a sink with the end `end` has still to take part in. */
+bool checkpoint_pending(const struct run *run, uint64_t end);
+/* A serial stage before it takes its next seq: saves its state where the barrier is. False: failed.
+ */
+bool checkpoint_stage(struct serial_actor *serial);
+/* A sink (or the rejects') with nothing else to do: arrives, commits in its turn. */
+enum step_result checkpoint_sink(struct sink_actor *sink, bool at_barrier);
+/* Makes run->record for a commit now; under settle_lock. False: too large (an error was said). */
+bool checkpoint_assemble(struct run *run, bool final);
+/* Whether it is this sink's turn to commit; and that it has had it. */
+bool checkpoint_turn(const struct sink_actor *sink);
+void checkpoint_pass(struct sink_actor *sink);
+
+/* recover.c: where the last run stands, and going on from there. Main thread, at the end of
+ * run_open. */
+MUST_USE bool recover_run(struct run *run, struct error *error);
+
 /* run_async.c */
 enum step_result async_step(struct actor *actor);
 
 /* run_sink.c */
 enum step_result sink_step(struct actor *actor);
 enum step_result reject_step(struct actor *actor);
+/* Commits run->record. STEP_MOVED: done, or failed, which was said; STEP_WAIT_OUTPUT: not yet. */
+enum step_result sink_commit(struct sink_actor *sink);
 /* Hands a finished part to every sink. */
 void sinks_deliver(struct run *run, struct batch *batch);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/hash.h"
 #include "core/raw.h"
 #include "core/record.h"
 #include "pipeline/run_internal.h"
@@ -110,6 +111,40 @@ static void sample_names(struct run *run, struct batch *batch)
     }
 }
 
+/* Bytes by which an input is known again. */
+#define MARK_SIZE 1024
+
+static struct position_mark head_mark(const struct batch *batch)
+{
+    uint32_t length = batch->overlong ? 0 : batch->progress->text_length;
+    uint32_t marked = length < MARK_SIZE ? length : MARK_SIZE;
+    return (struct position_mark){.offset = batch->origin.offset,
+                                  .length = marked,
+                                  .hash = hash_bytes(batch->text, marked, HASH_SEED)};
+}
+
+/* Where a later run would go on, and by what it would know the place again. */
+static void settle_position(struct run *run, const struct batch *batch)
+{
+    struct position *position = &run->position;
+    if (batch->starts_input || run->position_source != batch->progress->source ||
+        position->input != batch->origin.input)
+        *position = (struct position){.head = head_mark(batch)};
+    position->input = batch->origin.input;
+    position->offset = batch->content_end;
+    position->line = batch->line_end;
+    position->frame = batch->frame;
+    run->position_source = batch->progress->source;
+    uint32_t length = batch->overlong ? 0 : batch->progress->text_length;
+    uint32_t marked = length < MARK_SIZE ? length : MARK_SIZE;
+    position->tail = (struct position_mark){
+        .offset = batch->content_end - marked,
+        .length = marked,
+        .hash = hash_bytes(batch->text + length - marked, marked, HASH_SEED)};
+    memcpy(run->position_key, batch->key, batch->key_length);
+    position->key = (struct string){run->position_key, batch->key_length};
+}
+
 static void settle_account(struct run *run, struct batch *batch)
 {
     struct plan *plan = run->plan;
@@ -149,8 +184,7 @@ static void settle_account(struct run *run, struct batch *batch)
         run->seen[i] |= batch->seen[i];
     settle_rejects(run, batch);
     if (batch->last_part && !batch->created) {
-        run->position = (struct position){
-            .input = batch->origin.input, .offset = batch->content_end, .line = batch->line_end};
+        settle_position(run, batch);
     }
 }
 
@@ -257,7 +291,12 @@ void run_arrive(struct run *run)
                    ? RUN_ABORTS
                    : RUN_PUBLISHES;
     run->published |= next == RUN_PUBLISHES;
-    run->record.final = next == RUN_COMMITS;
+    if (next == RUN_COMMITS) {
+        CHECK(pthread_mutex_lock(&run->settle_lock) == 0);
+        bool made = checkpoint_assemble(run, true);
+        CHECK(pthread_mutex_unlock(&run->settle_lock) == 0);
+        next = made ? RUN_COMMITS : RUN_ABORTS;
+    }
     atomic_store_explicit(&run->arrivals, run->plan->sink_count + run->plan->has_rejects,
                           memory_order_release);
     if (next == RUN_OVER) {

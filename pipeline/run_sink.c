@@ -74,10 +74,36 @@ static void sink_release(struct sink_actor *sink, struct batch *batch)
         part_settle(run, batch);
 }
 
+/* As completed: what stands behind a barrier is put aside until that is gone. */
+static struct batch *ring_take(struct sink_actor *sink)
+{
+    const struct run *run = sink->actor.run;
+    struct batch *batch;
+    for (uint32_t left = sink->behind_count; left > 0; left--) {
+        batch = ring_pop(&sink->behind);
+        CHECK(batch);
+        if (!checkpoint_holds(run, batch->seq)) {
+            sink->behind_count--;
+            return batch;
+        }
+        CHECK(ring_push(&sink->behind, batch));
+    }
+    while ((batch = ring_pop(&sink->ring)) != NULL) {
+        if (!checkpoint_holds(run, batch->seq))
+            return batch;
+        CHECK(ring_push(&sink->behind, batch));
+        sink->behind_count++;
+    }
+    return NULL;
+}
+
 static struct batch *inlet_take(struct sink_actor *sink)
 {
-    if (!sink->actor.run->plan->settings.ordered)
-        return ring_pop(&sink->ring);
+    const struct run *run = sink->actor.run;
+    if (!run->plan->settings.ordered)
+        return ring_take(sink);
+    if (checkpoint_holds(run, sink->next_seq))
+        return NULL;
     struct batch *batch = ordered_take(&sink->ordered, sink->next_seq);
     if (batch) {
         sink->next_seq += batch->last_part;
@@ -200,9 +226,18 @@ static bool sink_drained(struct sink_actor *sink)
     struct run *run = sink->actor.run;
     uint64_t end =
         atomic_load_explicit(&run->ends[run->plan->segment_count - 1], memory_order_acquire);
-    if (sink->next || sink->offered)
+    if (sink->next || sink->offered || checkpoint_pending(run, end))
         return false;
     return (run->plan->settings.ordered ? sink->next_seq : sink->seqs) == end;
+}
+
+/* All before the barrier is written, and nothing behind it was taken. */
+static bool sink_at_barrier(struct sink_actor *sink)
+{
+    struct run *run = sink->actor.run;
+    uint64_t barrier = atomic_load_explicit(&run->checkpoint.barrier, memory_order_acquire);
+    return !sink->next && !sink->offered &&
+           (run->plan->settings.ordered ? sink->next_seq : sink->seqs) == barrier;
 }
 
 static enum run_phase run_phase_now(struct run *run)
@@ -220,30 +255,59 @@ static void sink_abort(struct sink_actor *sink)
     run_arrive(run);
 }
 
-/* Commit or publish, whichever it is time for. */
-static enum step_result sink_finish(struct sink_actor *sink, bool publish)
+enum step_result sink_commit(struct sink_actor *sink)
+{
+    struct sink *target = sink->sink->sink;
+    const struct run *run = sink->actor.run;
+    struct error error;
+    if (sink->closed || !target->ops->commit || !sink_start(sink))
+        return STEP_MOVED; /* what failed was said, and the run is let go */
+    switch (target->ops->commit(target, &run->record, &error)) {
+    case SINK_OK:
+        break;
+    case SINK_WAIT:
+        return STEP_WAIT_OUTPUT;
+    case SINK_CLOSED:
+        sink->closed = true;
+        break;
+    case SINK_FAIL:
+        sink_failed(sink, &error);
+        break;
+    }
+    sink_moved(sink);
+    return STEP_MOVED;
+}
+
+/* The final commit, in turn. */
+static enum step_result sink_commit_last(struct sink_actor *sink)
+{
+    struct run *run = sink->actor.run;
+    if (!checkpoint_turn(sink) && !discarding(run))
+        return STEP_WAIT_INPUT;
+    /* before anything is published there is still a way back, also from a reader that never reads
+     */
+    enum step_result result = sink_commit(sink);
+    if (result != STEP_MOVED && !discarding(run))
+        return result;
+    sink->phase = SINK_COMMITTED;
+    checkpoint_pass(sink);
+    run_arrive(run);
+    return STEP_MOVED;
+}
+
+static enum step_result sink_publish(struct sink_actor *sink)
 {
     struct run *run = sink->actor.run;
     struct sink *target = sink->sink->sink;
     struct error error;
     enum sink_result result = SINK_OK;
-    if (!sink->closed) {
-        if (!sink_start(sink))
-            result = SINK_OK; /* has failed already; the phase after this one aborts */
-        else if (publish && target->ops->publish)
-            result = target->ops->publish(target, &run->record, &error);
-        else if (!publish && target->ops->commit)
-            result = target->ops->commit(target, &run->record, &error);
-    }
-    /* before anything is published there is still a way back, also from a reader that never reads
-     */
-    if (result == SINK_WAIT && (publish || !discarding(run)))
+    if (!sink->closed && target->ops->publish)
+        result = target->ops->publish(target, &run->record, &error);
+    if (result == SINK_WAIT)
         return STEP_WAIT_OUTPUT;
-    if (result == SINK_CLOSED)
-        sink->closed = true;
     if (result == SINK_FAIL)
         sink_failed(sink, &error);
-    sink->phase = publish ? SINK_ENDED : SINK_COMMITTED;
+    sink->phase = SINK_ENDED;
     sink_moved(sink);
     run_arrive(run);
     return STEP_MOVED;
@@ -256,9 +320,9 @@ static enum step_result sink_end_step(struct sink_actor *sink)
     case RUN_FLOWS:
         return STEP_WAIT_INPUT;
     case RUN_COMMITS:
-        return sink->phase == SINK_DRAINED ? sink_finish(sink, false) : STEP_WAIT_INPUT;
+        return sink->phase == SINK_DRAINED ? sink_commit_last(sink) : STEP_WAIT_INPUT;
     case RUN_PUBLISHES:
-        return sink->phase == SINK_COMMITTED ? sink_finish(sink, true) : STEP_WAIT_INPUT;
+        return sink->phase == SINK_COMMITTED ? sink_publish(sink) : STEP_WAIT_INPUT;
     case RUN_ABORTS:
         if (sink->phase == SINK_ENDED)
             return STEP_WAIT_INPUT;
@@ -285,6 +349,9 @@ enum step_result sink_step(struct actor *actor)
     progress |= sink_collect(sink);
     if (progress)
         return STEP_MOVED;
+    enum step_result result = checkpoint_sink(sink, sink_at_barrier(sink));
+    if (result != STEP_WAIT_INPUT)
+        return result;
     if (sink_drained(sink)) {
         sink->phase = SINK_DRAINED;
         run_arrive(run);
@@ -359,10 +426,17 @@ enum step_result reject_step(struct actor *actor)
     struct run *run = actor->run;
     if (sink->phase != SINK_FLOWS)
         return sink_end_step(sink);
+    /* asked before the look: what was settled before the commits began is here by then */
+    bool commits = checkpoint_turn(sink);
     if (!sink->closed && (reject_collect(sink) || reject_feed(sink)))
         return STEP_MOVED;
-    /* the sinks have drained, so everything was settled and is here */
     bool idle = sink->closed || (!sink->next && !sink->offered);
+    if (commits && idle && run_phase_now(run) == RUN_FLOWS) {
+        enum step_result result = checkpoint_sink(sink, false);
+        if (result != STEP_WAIT_INPUT)
+            return result;
+    }
+    /* the sinks have drained, so everything was settled and is here */
     if (run_phase_now(run) != RUN_FLOWS && (idle || run_phase_now(run) == RUN_ABORTS)) {
         sink->phase = SINK_DRAINED;
         return STEP_MOVED;

@@ -1,0 +1,303 @@
+/* Recovery: where the last run stands, and going on from there. Each sink tells the record that it
+ * stores; the run goes on behind the last checkpoint that all of them have or can go back to. Main
+ * thread, before the run's own threads start. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/fault.h"
+#include "pipeline/commit_text.h"
+#include "pipeline/log.h"
+#include "pipeline/run_internal.h"
+
+/* How long a lock is asked for: after SIGKILL, a process with requests pending in a ring was seen
+ * to hold its own for up to 68 ms. */
+#define LOCK_PATIENCE (5 * NANOSECONDS)
+#define LOCK_PAUSE    (NANOSECONDS / 20)
+#define ARENA_LIMIT   ((size_t)256 << 20)
+
+struct standing {
+    struct sink_actor *sink;
+    bool rejects;
+    bool found;
+    struct commit_record record;
+    struct commit_text text;
+};
+
+struct recovery {
+    struct run *run;
+    struct standing standings[BATCH_MAX_SINKS + 1];
+    uint32_t count;
+    struct arena arena;
+};
+
+static bool can_recover(const struct sink *sink)
+{
+    return sink->ops->recover && sink->ops->resume;
+}
+
+/* Asks until the lock is free, or for as long as it is worth. */
+static bool ask(struct recovery *recovery, struct standing *standing, struct error *error)
+{
+    struct run *run = recovery->run;
+    struct sink *sink = standing->sink->sink->sink;
+    int64_t begin = clock_monotonic();
+    bool said = false;
+    while (!sink->ops->recover(sink, &standing->record, &standing->found, error)) {
+        if (error->code != ERROR_LOCKED)
+            return error_add_context(error, "%s", standing->sink->actor.name);
+        if (!run->plan->options.wait && clock_monotonic() - begin > LOCK_PATIENCE)
+            return false;
+        if (run->plan->options.wait && !said)
+            log_line("waiting: %s", error->text);
+        said = true;
+        unsigned seen = event_sequence(&run->over);
+        event_wait(&run->over, seen, LOCK_PAUSE);
+    }
+    return true;
+}
+
+static bool ask_all(struct recovery *recovery, struct error *error)
+{
+    struct run *run = recovery->run;
+    const struct checkpoint *checkpoint = &run->checkpoint;
+    for (uint32_t i = 0; i < checkpoint->order_count; i++) {
+        struct sink_actor *sink = checkpoint->order[i];
+        if (!can_recover(sink->sink->sink))
+            continue;
+        struct standing *standing = &recovery->standings[recovery->count++];
+        *standing = (struct standing){.sink = sink, .rejects = sink == &run->rejects};
+        if (!ask(recovery, standing, error))
+            return false;
+        if (!standing->found || run->plan->options.fresh)
+            continue;
+        if (!commit_text_read(&standing->text,
+                              (struct string){standing->record.bytes, standing->record.length},
+                              &recovery->arena, error))
+            return error_add_context(error, "%s", sink->actor.name);
+    }
+    return true;
+}
+
+static bool resume_all(struct recovery *recovery, uint64_t number, uint64_t rejects,
+                       struct error *error)
+{
+    for (uint32_t i = 0; i < recovery->count; i++) {
+        struct sink *sink = recovery->standings[i].sink->sink->sink;
+        uint64_t to = recovery->standings[i].rejects ? rejects : number;
+        if (!sink->ops->resume(sink, to, recovery->run->checkpoint.epoch, error))
+            return error_add_context(error, "%s", recovery->standings[i].sink->actor.name);
+    }
+    return true;
+}
+
+/* ---- which checkpoint ---- */
+
+enum where { BEGIN_ANEW, GO_ON, CANNOT };
+
+/* The smallest checkpoint of the sinks; *base is a standing that has it. */
+static enum where decide(struct recovery *recovery, struct standing **base, struct error *error)
+{
+    bool none = true, all_done = true;
+    *base = NULL;
+    for (uint32_t i = 0; i < recovery->count; i++) {
+        struct standing *standing = &recovery->standings[i];
+        if (standing->rejects)
+            continue;
+        none &= !standing->found;
+        all_done &= standing->found && standing->record.done;
+        if (standing->found && (!*base || standing->record.number < (*base)->record.number))
+            *base = standing;
+    }
+    if (none || all_done || recovery->run->plan->options.fresh)
+        return BEGIN_ANEW;
+    uint64_t number = (*base)->record.number;
+    for (uint32_t i = 0; i < recovery->count; i++) {
+        const struct standing *standing = &recovery->standings[i];
+        bool back = (standing->sink->sink->sink->ops->traits & SINK_RECOVERABLE) != 0;
+        if (standing->rejects)
+            continue;
+        if (!standing->found || standing->record.number > number + back) {
+            error_set(error, ERROR_STATE,
+                      "%s does not stand where the other sinks do (checkpoint %llu, they at %llu): "
+                      "its state was removed or is another run's; --fresh begins anew",
+                      standing->sink->actor.name, (unsigned long long)standing->record.number,
+                      (unsigned long long)number);
+            return CANNOT;
+        }
+    }
+    return GO_ON;
+}
+
+/* A changed pipeline over a half-finished run: files begin anew, databases keep what they have. */
+static enum where judge_change(struct recovery *recovery, const struct commit_text *text,
+                               struct error *error)
+{
+    const struct checkpoint *checkpoint = &recovery->run->checkpoint;
+    bool files = true;
+    if (string_equal_text(text->fingerprint, checkpoint->fingerprint))
+        return GO_ON;
+    for (uint32_t i = 0; i < recovery->count; i++)
+        files &= (recovery->standings[i].sink->sink->sink->ops->traits & SINK_RECOVERABLE) != 0;
+    if (files) {
+        log_line("the pipeline has changed since the run that was interrupted: beginning anew");
+        return BEGIN_ANEW;
+    }
+    error_set(error, ERROR_USAGE,
+              "the pipeline has changed since the run that was interrupted, %llu records of which "
+              "are in the database: run the old one to its end, or --fresh to begin anew",
+              (unsigned long long)text->totals.written);
+    return CANNOT;
+}
+
+/* ---- going on ---- */
+
+static bool restore_stages(struct run *run, const struct commit_text *text, struct error *error)
+{
+    const struct plan *plan = run->plan;
+    if (text->stage_count != plan->stage_count)
+        return error_set(error, ERROR_STATE,
+                         "the recorded state has other stages than the pipeline; --fresh begins "
+                         "anew");
+    for (uint32_t i = 0; i < plan->stage_count; i++)
+        run->counts[i] = text->stages[i].count;
+    for (uint32_t i = 0; i + 1 < plan->segment_count; i++) {
+        uint32_t index = plan->segments[i].serial;
+        struct stage *stage = plan->stages[index].stage;
+        if (stage->ops->restore && !stage->ops->restore(stage, text->stages[index].state, error))
+            return error_add_context(error, "%s", stage->label);
+    }
+    return true;
+}
+
+static enum error_code code_of(struct string slug)
+{
+    for (int code = 0; code < ERROR_CODE_COUNT; code++)
+        if (string_equal_text(slug, error_slug((enum error_code)code)))
+            return (enum error_code)code;
+    return ERROR_NONE;
+}
+
+static void restore_causes(struct run *run, const struct commit_text *text)
+{
+    for (uint32_t i = 0; i < text->cause_count; i++) {
+        const struct commit_cause *cause = &text->causes[i];
+        char detail[240];
+        const char *label = "source";
+        for (uint32_t j = 0; j < run->plan->stage_count; j++)
+            if (string_equal_text(cause->stage, run->plan->stages[j].label))
+                label = run->plan->stages[j].label;
+        for (uint32_t j = 0; j < run->plan->sink_count; j++)
+            if (string_equal_text(cause->stage, run->plan->sinks[j].label))
+                label = run->plan->sinks[j].label;
+        snprintf(detail, sizeof(detail), "%.*s", (int)cause->text.length, cause->text.data);
+        cause_count(cause->mismatch ? run->mismatches : run->causes,
+                    cause->mismatch ? &run->mismatch_count : &run->cause_count, label,
+                    code_of(cause->code), detail, cause->count);
+    }
+}
+
+/* The recorded inputs take the place of those found now. */
+static bool restore_inputs(struct run *run, const struct commit_text *text, struct error *error)
+{
+    struct plan *plan = run->plan;
+    if (text->source_count != plan->source_count || text->source >= plan->source_count)
+        return error_set(error, ERROR_STATE,
+                         "the recorded state has other sources than the pipeline; --fresh begins "
+                         "anew");
+    for (uint32_t i = 0; i < plan->source_count; i++) {
+        struct input *inputs = memory_take_zeroed(text->input_count[i] + 1, sizeof(*inputs));
+        plan->sources[i].recovered = inputs;
+        plan->sources[i].recovered_count = text->input_count[i];
+        if (!inputs)
+            return error_set(error, ERROR_MEMORY, "no memory for the inputs");
+        for (uint32_t j = 0; j < text->input_count[i]; j++) {
+            const struct commit_input *from = &text->inputs[i][j];
+            char *name = memory_copy_text(from->name.data, from->name.length);
+            if (!name)
+                return error_set(error, ERROR_MEMORY, "no memory for the inputs");
+            inputs[j] = (struct input){.name = name,
+                                       .size = from->size,
+                                       .device = from->device,
+                                       .inode = from->inode,
+                                       .modified = from->modified};
+        }
+        plan->sources[i].context.inputs = inputs;
+        plan->sources[i].context.input_count = text->input_count[i];
+    }
+    return true;
+}
+
+static bool restore_position(struct run *run, const struct commit_text *text, struct error *error)
+{
+    struct source *source = run->plan->sources[text->source].source;
+    run->position = text->position;
+    run->position_source = text->source;
+    size_t length = size_min(text->position.key.length, sizeof(run->position_key));
+    memcpy(run->position_key, text->position.key.data, length);
+    run->position.key = (struct string){run->position_key, length};
+    run->source.current = text->source;
+    if (!source->ops->seek)
+        return error_set(error, ERROR_STATE,
+                         "the source cannot go on where a run stood; --fresh "
+                         "begins anew");
+    return source->ops->seek(source, &run->position, error);
+}
+
+static bool go_on(struct recovery *recovery, const struct standing *base, struct error *error)
+{
+    struct run *run = recovery->run;
+    const struct commit_text *text = &base->text;
+    run->checkpoint.number = base->record.number;
+    run->totals.read = text->totals.read;
+    run->totals.created = text->totals.created;
+    run->totals.written = text->totals.written;
+    run->totals.filtered = text->totals.filtered;
+    run->totals.absorbed = text->totals.absorbed;
+    run->totals.rejected = text->totals.rejected;
+    restore_causes(run, text);
+    if (!restore_stages(run, text, error) || !restore_inputs(run, text, error) ||
+        !restore_position(run, text, error) ||
+        !resume_all(recovery, base->record.number, text->rejects_number, error))
+        return false;
+    log_line("going on where a run was interrupted: behind %llu records (checkpoint %llu)",
+             (unsigned long long)text->totals.read, (unsigned long long)base->record.number);
+    return true;
+}
+
+static bool recover(struct recovery *recovery, struct error *error)
+{
+    struct run *run = recovery->run;
+    struct standing *base;
+    if (!ask_all(recovery, error))
+        return false;
+    for (uint32_t i = 0; i < recovery->count; i++) {
+        const struct commit_record *record = &recovery->standings[i].record;
+        if (!recovery->standings[i].found)
+            continue;
+        if (record->epoch > run->checkpoint.epoch)
+            run->checkpoint.epoch = record->epoch;
+        if (record->number > run->checkpoint.number)
+            run->checkpoint.number = record->number;
+    }
+    run->checkpoint.epoch++;
+    enum where where = decide(recovery, &base, error);
+    if (where == GO_ON)
+        where = judge_change(recovery, &base->text, error);
+    if (where == CANNOT)
+        return false;
+    if (where == GO_ON)
+        return go_on(recovery, base, error);
+    return resume_all(recovery, 0, 0, error);
+}
+
+bool recover_run(struct run *run, struct error *error)
+{
+    struct recovery recovery = {.run = run};
+    if (!arena_open(&recovery.arena, ARENA_LIMIT, ARENA_LIMIT, error))
+        return false;
+    bool done = recover(&recovery, error);
+    arena_close(&recovery.arena);
+    return done;
+}
