@@ -8,6 +8,7 @@
 #include "tests/suite.h"
 
 static struct rig rig;
+static const struct request *before; /* the request that was sent last */
 
 /* Each request gets the service time that its body says, in ms; the second sending of the same
  * request the time behind the comma. */
@@ -15,7 +16,6 @@ static void timed(void *context, const struct request *request, int64_t now,
                   struct simulated_reply *reply)
 {
     (void)now;
-    static const struct request *before;
     (void)context;
     char *end;
     char text[32];
@@ -34,6 +34,7 @@ static void timed(void *context, const struct request *request, int64_t now,
 static void hedge_open(int64_t after, const char *body)
 {
     rig_defaults(&rig);
+    before = NULL;
     rig.protections.hedge_after = after;
     rig.peers.answer = timed;
     rig_open(&rig, 1);
@@ -87,6 +88,7 @@ static void test_percentile(void)
 {
     static char bodies[4000][8];
     rig_defaults(&rig);
+    before = NULL;
     rig.protections.hedge_percentile = 0.95;
     rig.protections.concurrency = 2;
     rig.peers.answer = timed;
@@ -126,6 +128,7 @@ static void race_open(uint32_t concurrency, const char *one, const char *two, co
     static const struct string peers[3] = {{"one", 3}, {"two", 3}, {"three", 5}};
     const char *bodies[3] = {one, two, three};
     rig_defaults(&rig);
+    before = NULL;
     rig.protections.concurrency = concurrency;
     rig.protections.retries = 1;
     rig.peers.answer = timed;
