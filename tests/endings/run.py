@@ -272,6 +272,8 @@ def second_signal():
                                          (signal.SIGTERM, signal.SIGINT, 10, ''),
                                          (signal.SIGINT, signal.SIGINT, 10, '{ compression zstd }'),
                                          (signal.SIGINT, signal.SIGTERM, 1000000, '{ compression gzip }')):
+        if os.environ.get('LEAT_SANITIZED'):  # tsan delivers late, in the order of numbers, equal ones once
+            first, second = signal.SIGINT, signal.SIGTERM
         reading, writing = full_pipe()
         run = start(f'pass | into stdout {sink} | into file "old.ndjson"', '--memory', '16MiB',
                     stdin=subprocess.PIPE, stdout=writing)
