@@ -10,6 +10,7 @@
 
 #define PAUSE_FIRST (NANOSECONDS / 10)
 #define PAUSE_MOST  (2 * NANOSECONDS)
+#define LOCK_CLASS  "1818583412" /* "leat": the first of the advisory lock's two numbers */
 
 /* ---- statements ---- */
 
@@ -80,15 +81,39 @@ static bool commits_make(struct postgres_sink *sink, struct error *error)
     return session_send(sink, PHASE_COMMITS_MAKE, &sql, error);
 }
 
+/* One run of a pipeline at a time: an advisory lock of the session, gone when it ends. */
+static bool lock_begin(struct postgres_sink *sink, struct error *error)
+{
+    struct sql_text sql = {0};
+    sql_append(&sql,
+               "SELECT pg_catalog.pg_try_advisory_lock(" LOCK_CLASS ", "
+               "pg_catalog.hashtext(%L)), (SELECT pg_catalog.format('process %s of user %s%s', "
+               "a.pid, a.usename, ' at ' || pg_catalog.host(a.client_addr)) FROM "
+               "pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) WHERE "
+               "l.locktype = 'advisory' AND l.granted AND l.classid::bigint = " LOCK_CLASS " AND "
+               "l.objid::bigint = (pg_catalog.hashtext(%L)::bigint & 4294967295) AND l.database = "
+               "(SELECT oid FROM pg_catalog.pg_database WHERE datname = "
+               "pg_catalog.current_database()) LIMIT 1)",
+               &sink->pipeline, "%s", "%s", "%s", &sink->pipeline);
+    return session_send(sink, PHASE_LOCK, &sql, error);
+}
+
 /* Takes the pipeline's row over: a new epoch, which shuts out whoever had it before. */
 static bool claim_begin(struct postgres_sink *sink, struct error *error)
 {
     struct sql_text sql = {0};
-    sql_append(&sql,
-               "INSERT INTO %s AS c VALUES (%L, 1, 0, '', false, now()) ON CONFLICT (pipeline) "
-               "DO UPDATE SET epoch = c.epoch + 1, updated = now()%s RETURNING epoch, number",
-               sink->table.commits, &sink->pipeline,
-               sink->resumed ? "" : ", record = '', done = false");
+    const char *table = sink->table.commits;
+    if (sink->resumed)
+        sql_append(&sql,
+                   "UPDATE %s SET epoch = epoch + 1, updated = now() WHERE pipeline = %L AND "
+                   "epoch = %d AND number = %d RETURNING epoch, number",
+                   table, &sink->pipeline, &sink->epoch, &sink->number);
+    else
+        sql_append(&sql,
+                   "INSERT INTO %s AS c VALUES (%L, 1, 0, '', false, now()) ON CONFLICT (pipeline) "
+                   "DO UPDATE SET epoch = c.epoch + 1, record = '', done = false, updated = now() "
+                   "RETURNING epoch, number",
+                   table, &sink->pipeline);
     return session_send(sink, PHASE_CLAIM, &sql, error);
 }
 
@@ -121,7 +146,7 @@ static void hex_append(struct sql_text *sql, const void *bytes, size_t length)
 static bool record_begin(struct postgres_sink *sink, struct error *error)
 {
     struct sql_text sql = {0};
-    int64_t next = sink->number + 1;
+    int64_t next = (int64_t)sink->record.number;
     bool replaces = sink->table.mode == POSTGRES_REPLACE;
     bool done = sink->record.final && (!replaces || sink->swap);
     if (!sink->in_transaction)
@@ -134,8 +159,12 @@ static bool record_begin(struct postgres_sink *sink, struct error *error)
         sql.failed |= !swap;
         free(swap);
     }
+    if (!sink->recorded) {
+        sql_append(&sql, "SAVEPOINT leat");
+        return session_send(sink, PHASE_RECORD, &sql, error);
+    }
     sql_append(&sql, "UPDATE %s SET number = %d, record = '\\x", sink->table.commits, &next);
-    hex_append(&sql, &sink->record, sizeof(sink->record));
+    hex_append(&sql, sink->record.bytes, sink->record.length);
     sql_append(&sql,
                "', done = %s, updated = now() WHERE pipeline = %L AND epoch = %d AND number = %d",
                done ? "true" : "false", &sink->pipeline, &sink->epoch, &sink->number);
@@ -149,6 +178,13 @@ static bool wants_table(const struct postgres_sink *sink)
     return sink->goal == GOAL_UNIT || sink->committing_wants_table;
 }
 
+static bool goal_reached(struct postgres_sink *sink)
+{
+    sink->goal = GOAL_NONE;
+    sink->phase = PHASE_REST;
+    return true;
+}
+
 bool session_next(struct postgres_sink *sink, struct error *error)
 {
     if (sink->goal == GOAL_NONE) {
@@ -159,15 +195,16 @@ bool session_next(struct postgres_sink *sink, struct error *error)
         return connect_begin(sink);
     if (sink->in_doubt)
         return check_begin(sink, error);
-    if (!sink->commits_there)
+    if (sink->recorded && !sink->locked)
+        return lock_begin(sink, error);
+    if (sink->goal == GOAL_LOCK)
+        return goal_reached(sink);
+    if (sink->recorded && !sink->commits_there)
         return commits_begin(sink, error);
-    if (!sink->claimed)
+    if (sink->recorded && !sink->claimed)
         return claim_begin(sink, error);
-    if (sink->goal == GOAL_CLAIM) {
-        sink->goal = GOAL_NONE;
-        sink->phase = PHASE_REST;
-        return true;
-    }
+    if (sink->goal == GOAL_CLAIM)
+        return goal_reached(sink);
     if (!sink->looked && wants_table(sink))
         return look_begin(sink, error);
     return sink->goal == GOAL_UNIT ? unit_next(sink, error) : record_begin(sink, error);
@@ -213,11 +250,17 @@ static bool pause_begin(struct postgres_sink *sink, struct error *error)
 bool session_lost(struct postgres_sink *sink, bool conflict, struct error *error)
 {
     if (sink->phase == PHASE_COMMIT && !conflict) {
+        if (!sink->recorded)
+            return error_set(error, ERROR_DATABASE,
+                             "the connection broke while the server committed, and whether it has "
+                             "is not known: %s",
+                             sink->postgres.message);
         sink->in_doubt = true;
     } else if (sink->in_transaction && sink->given > 0) {
         return replay(sink, conflict, error);
     }
     postgres_disconnect(&sink->postgres);
+    sink->locked = false;
     if (!sink->in_doubt)
         transaction_forget(sink);
     if (sink->unit_open && !unit_restart(sink, error))
@@ -225,18 +268,10 @@ bool session_lost(struct postgres_sink *sink, bool conflict, struct error *error
     return pause_begin(sink, error);
 }
 
-/* Worth waiting for: it stops, starts, or has no room for us just now. The first connection of a
- * run is another matter: a wrong address or password should be said at once. */
-static bool is_passing(const struct postgres_sink *sink)
+/* The first connection of a run is not waited for: a wrong address should be said at once. */
+static bool was_connected(const struct postgres_sink *sink)
 {
-    static const char states[][6] = {"57P01", "57P02", "57P03", "53300", "08006", "08001"};
-    const char *state = sink->postgres.sqlstate;
-    if (!state[0])
-        return sink->claimed || sink->lost_since;
-    for (size_t i = 0; i < ARRAY_SIZE(states); i++)
-        if (strcmp(state, states[i]) == 0)
-            return true;
-    return false;
+    return sink->looked || sink->claimed || sink->lost_since;
 }
 
 /* ---- what came of a statement ---- */
@@ -266,9 +301,26 @@ static bool commits_done(struct postgres_sink *sink, struct error *error)
     return session_next(sink, error);
 }
 
+/* Not ours: another run has it, or (after a lost connection) the server has not yet seen that we
+ * are gone. */
+static bool lock_done(struct postgres_sink *sink, struct error *error)
+{
+    PGresult *result = sink->postgres.result;
+    sink->locked = PQgetvalue(result, 0, 0)[0] == 't';
+    if (sink->locked)
+        return session_next(sink, error);
+    error_set(error, ERROR_LOCKED, "pipeline %.*s is run by %s", (int)sink->pipeline.length,
+              sink->pipeline.data, PQgetvalue(result, 0, 1));
+    if (!sink->claimed || (sink->lost_since && clock_monotonic() - sink->lost_since > PATIENCE))
+        return false;
+    postgres_disconnect(&sink->postgres);
+    return pause_begin(sink, error);
+}
+
 static bool claim_done(struct postgres_sink *sink, struct error *error)
 {
-    CHECK(PQntuples(sink->postgres.result) == 1);
+    if (PQntuples(sink->postgres.result) != 1)
+        return fenced(sink, error);
     sink->epoch = integer_at(sink->postgres.result, 0);
     sink->number = integer_at(sink->postgres.result, 1);
     sink->claimed = true;
@@ -340,7 +392,7 @@ static bool copy_done(struct postgres_sink *sink, struct error *error)
 static bool record_done(struct postgres_sink *sink, struct error *error)
 {
     sink->in_transaction = true;
-    if (sink->postgres.affected != 1)
+    if (sink->recorded && sink->postgres.affected != 1)
         return fenced(sink, error);
     struct sql_text sql = {0};
     sql_append(&sql, "COMMIT");
@@ -349,7 +401,7 @@ static bool record_done(struct postgres_sink *sink, struct error *error)
 
 static bool commit_reached(struct postgres_sink *sink)
 {
-    sink->number++;
+    sink->number = (int64_t)sink->record.number;
     sink->in_transaction = false;
     sink->savepoint = SAVEPOINT_NONE;
     sink->created = false;
@@ -377,7 +429,7 @@ static bool check_done(struct postgres_sink *sink, struct error *error)
     if (PQntuples(result) != 1 || integer_at(result, 0) != sink->epoch)
         return fenced(sink, error);
     sink->in_doubt = false;
-    if (integer_at(result, 1) == sink->number + 1)
+    if (integer_at(result, 1) == (int64_t)sink->record.number)
         return commit_reached(sink);
     if (sink->given > 0)
         return replay(sink, false, error);
@@ -387,11 +439,13 @@ static bool check_done(struct postgres_sink *sink, struct error *error)
 
 static bool phase_done(struct postgres_sink *sink, struct error *error)
 {
-    if (sink->phase != PHASE_CONNECT)
+    if (sink->phase != PHASE_CONNECT && sink->phase != PHASE_LOCK)
         sink->lost_since = sink->pause = 0; /* it works again */
     switch (sink->phase) {
     case PHASE_CONNECT:
         return session_next(sink, error);
+    case PHASE_LOCK:
+        return lock_done(sink, error);
     case PHASE_COMMITS:
         return commits_done(sink, error);
     case PHASE_COMMITS_MAKE:
@@ -426,6 +480,7 @@ static bool phase_failed(struct postgres_sink *sink, struct error *error)
         [PHASE_REST] = "rest",
         [PHASE_PAUSE] = "rest",
         [PHASE_CONNECT] = "connect",
+        [PHASE_LOCK] = "lock the pipeline",
         [PHASE_COMMITS] = "look for the table of commits",
         [PHASE_COMMITS_MAKE] = "make the table of commits",
         [PHASE_CLAIM] = "claim the pipeline in the table of commits",
@@ -440,7 +495,7 @@ static bool phase_failed(struct postgres_sink *sink, struct error *error)
     };
     const struct postgres *postgres = &sink->postgres;
     if (postgres->lost) {
-        if (sink->phase == PHASE_CONNECT && !is_passing(sink))
+        if (sink->phase == PHASE_CONNECT && !was_connected(sink))
             return postgres_fail(postgres, doings[sink->phase], error);
         return session_lost(sink, false, error);
     }
@@ -529,11 +584,11 @@ static bool descriptor_wait(int descriptor, int64_t deadline)
     return left > 0;
 }
 
-bool session_claim(struct postgres_sink *sink, struct error *error)
+bool session_reach(struct postgres_sink *sink, enum session_goal goal, struct error *error)
 {
     int64_t patience = sink->context->limits.timeout;
     int64_t deadline = clock_monotonic() + (patience > 0 ? patience : PATIENCE);
-    sink->goal = GOAL_CLAIM;
+    sink->goal = goal;
     if (!session_next(sink, error))
         return false;
     while (sink->phase != PHASE_REST) {
@@ -544,4 +599,18 @@ bool session_claim(struct postgres_sink *sink, struct error *error)
             return error_set(error, ERROR_TIMEOUT, "the server did not answer within the timeout");
     }
     return true;
+}
+
+bool session_ask(struct postgres_sink *sink, const char *doing, struct sql_text *sql,
+                 struct error *error)
+{
+    int64_t patience = sink->context->limits.timeout;
+    if (!sql->text)
+        return error_set(error, ERROR_MEMORY, "no memory for SQL");
+    postgres_send(&sink->postgres, sql->text);
+    free(sql->text);
+    return postgres_wait(&sink->postgres,
+                         clock_monotonic() + (patience > 0 ? patience : PATIENCE)) ==
+               POSTGRES_DONE ||
+           postgres_fail(&sink->postgres, doing, error);
 }

@@ -26,6 +26,7 @@ enum session_phase {
     PHASE_REST,
     PHASE_PAUSE, /* until pause_until; then connect again */
     PHASE_CONNECT,
+    PHASE_LOCK,
     PHASE_COMMITS, /* leat_commit: is it there */
     PHASE_COMMITS_MAKE,
     PHASE_CLAIM,
@@ -39,7 +40,7 @@ enum session_phase {
     PHASE_CHECK, /* whether a COMMIT whose answer was lost took place */
 };
 
-enum session_goal { GOAL_NONE, GOAL_CLAIM, GOAL_UNIT, GOAL_COMMIT };
+enum session_goal { GOAL_NONE, GOAL_LOCK, GOAL_CLAIM, GOAL_UNIT, GOAL_COMMIT };
 
 /* Where the savepoint of the open transaction stands. */
 enum savepoint { SAVEPOINT_NONE, SAVEPOINT_SET, SAVEPOINT_FAILED };
@@ -104,6 +105,8 @@ struct postgres_sink {
 
     enum session_phase phase;
     enum session_goal goal;
+    bool recorded;      /* the run has checkpoints: recover was called */
+    bool locked;        /* by this connection */
     bool commits_there; /* leat_commit */
     bool claimed;
     bool resumed; /* an earlier commit of this pipeline stands */
@@ -116,10 +119,11 @@ struct postgres_sink {
     bool commit_done;
     bool swap;
     bool in_doubt;
-    int64_t epoch;
+    int64_t epoch;  /* of this run; while it is not claimed: of the row that was found */
     int64_t number; /* of the last commit: compare and set */
-    struct commit_record record;
-    int64_t lost_since; /* monotonic, or 0 */
+    char *found;    /* what recover handed out */
+    struct commit_record record; /* being committed; its bytes are the runtime's */
+    int64_t lost_since;          /* monotonic, or 0 */
     int64_t pause_until;
     int64_t pause;
     int64_t moved; /* monotonic */
@@ -129,8 +133,12 @@ struct postgres_sink {
 MUST_USE bool session_next(struct postgres_sink *sink, struct error *error);
 /* Steps until there is nothing to do (OK), something to wait for, or a failure. */
 enum sink_result session_drive(struct postgres_sink *sink, struct error *error);
-/* Connects and claims the pipeline's row, blocking: for the main thread. */
-MUST_USE bool session_claim(struct postgres_sink *sink, struct error *error);
+/* Goes to a goal (LOCK, CLAIM), blocking; and asks for rows of one statement (freed), blocking. For
+ * the main thread. */
+MUST_USE bool session_reach(struct postgres_sink *sink, enum session_goal goal,
+                            struct error *error);
+MUST_USE bool session_ask(struct postgres_sink *sink, const char *doing, struct sql_text *sql,
+                          struct error *error);
 /* Sends `sql` (freed at the next; NULL: no memory) and changes the phase. */
 MUST_USE bool session_send(struct postgres_sink *sink, enum session_phase phase,
                            struct sql_text *sql, struct error *error);

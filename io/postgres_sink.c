@@ -106,7 +106,8 @@ static bool options_read(struct postgres_sink *sink, const struct options *optio
         .declared = column_declared,
         .context = sink,
     };
-    sink->pipeline = sink->table.name;
+    const char *pipeline = sink->context->pipeline;
+    sink->pipeline = pipeline ? (struct string){pipeline, strlen(pipeline)} : sink->table.name;
     if (upsert && !keys)
         return error_set(error, ERROR_PROGRAM,
                          "mode upsert needs `key`: the columns that make a row unique");
@@ -127,6 +128,7 @@ static void postgres_sink_close(struct sink *base)
     if (sink->scratch_open)
         buffer_close(&sink->scratch);
     free(sink->sql);
+    free(sink->found);
     free(sink->keys);
     free(sink->name);
     free(sink);
@@ -151,39 +153,74 @@ static bool postgres_sink_open(struct sink_context *context, struct sink **sink,
     return false;
 }
 
-/* Where the last commit stands. Blocks; the lock on the row waits for a backend that is still
- * committing. What is found is taken over, so that an older run can commit no more. */
+/* Where the last commit stands. Locks out other runs of the pipeline; FOR UPDATE waits for a
+ * backend that is still committing. */
 static bool postgres_recover(struct sink *base, struct commit_record *record, bool *found,
                              struct error *error)
 {
     struct postgres_sink *sink = (struct postgres_sink *)base;
-    struct sql_text sql = {0};
-    size_t length = 0;
+    struct sql_text there = {0}, row = {0};
+    struct string commits = {sink->table.commits, strlen(sink->table.commits)};
     *found = false;
-    sink->resumed = true; /* the claim leaves the record as it is */
-    if (!session_claim(sink, error))
-        return false;
-    sql_append(&sql, "SELECT record, done FROM %s WHERE pipeline = %L", sink->table.commits,
-               &sink->pipeline);
-    if (!sql.text)
-        return error_set(error, ERROR_MEMORY, "no memory for SQL");
-    postgres_send(&sink->postgres, sql.text);
-    free(sql.text);
-    if (postgres_wait(&sink->postgres, clock_monotonic() + PATIENCE) != POSTGRES_DONE)
-        return postgres_fail(&sink->postgres, "read the last commit", error);
-    PGresult *result = sink->postgres.result;
-    CHECK(PQntuples(result) == 1);
-    unsigned char *bytes =
-        PQunescapeBytea((const unsigned char *)PQgetvalue(result, 0, 0), &length);
-    if (bytes && length == sizeof(*record)) {
-        memcpy(record, bytes, sizeof(*record));
-        *found = true;
+    *record = (struct commit_record){0};
+    sink->recorded = true;
+    sql_append(&there, "SELECT pg_catalog.to_regclass(%L) IS NOT NULL", &commits);
+    sql_append(&row, "SELECT epoch, number, record, done FROM %s WHERE pipeline = %L FOR UPDATE",
+               sink->table.commits, &sink->pipeline);
+    bool asked = session_reach(sink, GOAL_LOCK, error) &&
+                 session_ask(sink, "look for the table of commits", &there, error);
+    if (!asked || PQgetvalue(sink->postgres.result, 0, 0)[0] != 't') {
+        free(row.text);
+        return asked;
     }
+    sink->commits_there = true;
+    if (!session_ask(sink, "read the last commit", &row, error))
+        return false;
+    PGresult *result = sink->postgres.result;
+    if (PQntuples(result) == 0)
+        return true;
+    unsigned char *bytes =
+        PQunescapeBytea((const unsigned char *)PQgetvalue(result, 0, 2), &record->length);
+    free(sink->found);
+    sink->found = bytes ? memory_copy_text((const char *)bytes, record->length) : NULL;
     PQfreemem(bytes);
-    /* a finished replacement is done with: the next one starts anew */
-    bool finished = PQgetvalue(result, 0, 1)[0] == 't';
-    sink->resumed = *found && !(finished && sink->table.mode == POSTGRES_REPLACE);
+    if (!sink->found)
+        return error_set(error, ERROR_MEMORY, "no memory for a commit record");
+    record->bytes = sink->found;
+    record->epoch = (uint64_t)(sink->epoch = strtoll(PQgetvalue(result, 0, 0), NULL, 10));
+    record->number = (uint64_t)(sink->number = strtoll(PQgetvalue(result, 0, 1), NULL, 10));
+    record->done = PQgetvalue(result, 0, 3)[0] == 't';
+    *found = record->length > 0;
     return true;
+}
+
+/* The claim: from here on an older run can commit no more. What an unfinished run left (T__leat) is
+ * dropped when the first rows come. */
+static bool postgres_resume(struct sink *base, uint64_t number, uint64_t epoch, struct error *error)
+{
+    struct postgres_sink *sink = (struct postgres_sink *)base;
+    (void)epoch; /* the row's own, and one more: the same, unless another run has been there */
+    if (number != 0 && (int64_t)number != sink->number)
+        return error_set(error, ERROR_STATE,
+                         "the last commit of pipeline %.*s in the database is number %lld, and not "
+                         "%llu; --fresh begins anew",
+                         (int)sink->pipeline.length, sink->pipeline.data, (long long)sink->number,
+                         (unsigned long long)number);
+    sink->resumed = number != 0;
+    return session_reach(sink, GOAL_CLAIM, error);
+}
+
+static bool postgres_forget(struct sink *base, struct error *error)
+{
+    struct postgres_sink *sink = (struct postgres_sink *)base;
+    struct sql_text sql = {0};
+    if (!sink->commits_there)
+        return true;
+    if (sink->table.mode == POSTGRES_REPLACE)
+        sql_append(&sql, "DROP TABLE IF EXISTS %s; ", sink->table.filled);
+    sql_append(&sql, "DELETE FROM %s WHERE pipeline = %L", sink->table.commits, &sink->pipeline);
+    sink->epoch = sink->number = 0;
+    return session_ask(sink, "remove the commit record", &sql, error);
 }
 
 static enum encode_result postgres_sink_encode(struct sink *base, struct evaluator *evaluator,
@@ -294,7 +331,7 @@ static enum sink_result postgres_publish(struct sink *base, const struct commit_
                                          struct error *error)
 {
     struct postgres_sink *sink = (struct postgres_sink *)base;
-    if (sink->table.mode != POSTGRES_REPLACE || !sink->claimed)
+    if (sink->table.mode != POSTGRES_REPLACE)
         return SINK_OK; /* the last commit has done it all */
     return commit_drive(sink, record, true, error);
 }
@@ -308,6 +345,10 @@ static void postgres_abort(struct sink *base, bool keep_part)
         postgres_cancel(&sink->postgres);
     postgres_disconnect(&sink->postgres);
     unit_close(sink);
+    sink->locked = false;
+    sink->in_transaction = false;
+    sink->savepoint = SAVEPOINT_NONE;
+    sink->given = 0;
     sink->phase = PHASE_REST;
     sink->goal = GOAL_NONE;
     sink->finished = 0;
@@ -315,9 +356,11 @@ static void postgres_abort(struct sink *base, bool keep_part)
 
 const struct sink_ops sink_postgres = {
     .noun = &noun,
-    .traits = SINK_TRANSACTIONAL | SINK_RECOVERABLE | SINK_NEEDS_COLUMNS,
+    .traits = SINK_TRANSACTIONAL | SINK_NEEDS_COLUMNS,
     .open = postgres_sink_open,
     .recover = postgres_recover,
+    .resume = postgres_resume,
+    .forget = postgres_forget,
     .encode = postgres_sink_encode,
     .start = postgres_start,
     .offer = postgres_offer,

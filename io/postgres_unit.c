@@ -4,7 +4,7 @@
  * A range that failed was rolled back to its savepoint. The server's error names the row in most
  * cases: then the rows before it, the row itself and those behind it become ranges; else the two
  * halves. So a bad row costs three round trips, or the logarithm of the rows. Where there are many,
- * rows are tried in steps that double while all is well and begin at one row after each refusal. */
+ * rows are tried in steps that double while all is well and begin small after each refusal. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 #include "core/fault.h"
 #include "io/postgres_session.h"
 
+#define STEP_NAMED  64 /* rows at once where many are bad, and the server says which */
 #define REASON_SIZE (POSTGRES_MESSAGE_SIZE + 32)
 
 static const char copy_header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* and its NUL */
@@ -355,7 +356,7 @@ static bool row_refuse(struct postgres_sink *sink, uint32_t row, struct error *e
     unit->refused[row] = true;
     unit->refused_count++;
     if (unit->refused_count >= REFUSED_A_BATCH * unit->piece_count)
-        unit->step = 1;
+        unit->step = sink->postgres.copy_line ? STEP_NAMED : 1;
     return row_reject(piece->batch, postgres_rows_record(&piece->rows, row - piece->first),
                       ERROR_REFUSED, reason, error);
 }
@@ -383,7 +384,7 @@ bool unit_range_failed(struct postgres_sink *sink, struct error *error)
     uint32_t length = range.end - range.first;
     uint64_t line = sink->postgres.copy_line;
     if (unit->step < UINT32_MAX)
-        unit->step = 1;
+        unit->step = line ? STEP_NAMED : 1;
     if (length == 1)
         return row_refuse(sink, range.first, error) && unit_next(sink, error);
     uint32_t middle = range.first + length / 2;
