@@ -7,6 +7,7 @@
 #include "core/fault.h"
 #include "core/raw.h"
 #include "core/record.h"
+#include "stages/state.h"
 
 struct columns_state {
     struct stage stage;
@@ -175,11 +176,43 @@ static void fill_close(struct stage *stage)
     free(stage);
 }
 
+static bool columns_save(struct stage *stage, struct buffer *buffer)
+{
+    const struct columns_state *columns = (const struct columns_state *)stage;
+    bool good = state_write_number(buffer, columns->fixed) &&
+                state_write_number(buffer, columns->shape.field_count);
+    for (uint32_t i = 0; i < columns->shape.field_count && good; i++) {
+        /* the name as it stood in the record: without quotes and colon */
+        struct string json = columns->fields[i].json_name;
+        good = state_write_value(buffer, value_string(json.data + 1, json.length - 3));
+    }
+    return good;
+}
+
+static bool columns_restore(struct stage *stage, struct string state, struct error *error)
+{
+    struct columns_state *columns = (struct columns_state *)stage;
+    struct state_reader reader = {.left = state};
+    columns->fixed = state_read_number(&reader) != 0;
+    uint64_t count = state_read_number(&reader);
+    reader.wrong |= count > COLUMNS_MOST;
+    for (uint64_t i = 0; i < count && !reader.wrong; i++) {
+        struct value name = state_read_value(&reader);
+        struct record_field field = {.name = name.text, .name_length = name.length};
+        if (!reader.wrong && !field_fix(columns, (uint32_t)i, &field, error))
+            return false;
+    }
+    columns->shape.field_count = (uint32_t)count;
+    return state_read_end(&reader, error);
+}
+
 static const struct stage_ops columns_ops = {
     .noun = &columns_noun,
     .traits = STAGE_SERIAL,
     .close = columns_close,
     .batch = columns_batch,
+    .save = columns_save,
+    .restore = columns_restore,
 };
 static const struct stage_ops fill_ops = {
     .noun = &fill_noun, .close = fill_close, .batch = fill_batch};

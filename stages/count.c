@@ -6,6 +6,7 @@
 #include "core/raw.h"
 #include "lang/scope.h"
 #include "stages/stages.h"
+#include "stages/state.h"
 
 #define COUNT_MAX_KEYS 32
 
@@ -299,6 +300,42 @@ static enum stage_result count_finish(struct stage *stage, struct batch *batch, 
     return left > batch->row_count ? STAGE_MORE : STAGE_OK;
 }
 
+static bool count_save(struct stage *stage, struct buffer *buffer)
+{
+    const struct count_stage *count = (const struct count_stage *)stage;
+    bool good =
+        state_write_number(buffer, count->total) && state_write_number(buffer, count->group_count);
+    for (const struct group *group = count->first; group && good; group = group->next) {
+        good = state_write_number(buffer, group->count);
+        for (uint32_t i = 0; i < 2 * count->key_count && good; i++)
+            good = state_write_value(buffer, group->keys[i]);
+    }
+    return good;
+}
+
+static bool count_restore(struct stage *stage, struct string state, struct error *error)
+{
+    struct count_stage *count = (struct count_stage *)stage;
+    struct state_reader reader = {.left = state};
+    count->total = state_read_number(&reader);
+    uint64_t groups = state_read_number(&reader);
+    for (uint64_t i = 0; i < groups && !reader.wrong; i++) {
+        struct value keys[2 * COUNT_MAX_KEYS];
+        uint64_t times = state_read_number(&reader), hash = 0;
+        for (uint32_t j = 0; j < 2 * count->key_count; j++)
+            keys[j] = state_read_value(&reader);
+        for (uint32_t j = 0; j < count->key_count; j++)
+            hash = value_hash(keys[j], hash + j, &count->arena);
+        struct group *group =
+            reader.wrong ? NULL : group_make(count, keys, keys + count->key_count, hash);
+        if (!group && !reader.wrong)
+            return error_set(error, ERROR_MEMORY, "its groups need more memory; raise --memory");
+        if (group)
+            group->count = times;
+    }
+    return state_read_end(&reader, error);
+}
+
 const struct stage_ops stage_count = {
     .noun = &count_noun,
     .traits = STAGE_SERIAL,
@@ -306,4 +343,6 @@ const struct stage_ops stage_count = {
     .close = count_close,
     .batch = count_batch,
     .finish = count_finish,
+    .save = count_save,
+    .restore = count_restore,
 };

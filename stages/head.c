@@ -1,5 +1,6 @@
 /* head: the first N records, then the run ends. Serial: one thread, in input order. */
 #include "stages/stages.h"
+#include "stages/state.h"
 
 struct head_stage {
     struct stage stage;
@@ -41,10 +42,22 @@ static enum stage_result head_batch(struct stage *stage, struct evaluator *evalu
     return head->left ? STAGE_OK : STAGE_STOP;
 }
 
+static bool head_save(struct stage *stage, struct buffer *buffer)
+{
+    return state_write_number(buffer, ((struct head_stage *)stage)->left);
+}
+
+static bool head_restore(struct stage *stage, struct string state, struct error *error)
+{
+    return state_restore_number(state, &((struct head_stage *)stage)->left, error);
+}
+
 const struct stage_ops stage_head = {
     .noun = &head_noun,
     .traits = STAGE_SERIAL,
     .open = head_open,
     .close = stage_free,
     .batch = head_batch,
+    .save = head_save,
+    .restore = head_restore,
 };

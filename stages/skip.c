@@ -1,5 +1,6 @@
 /* skip: all but the first N records. Serial: one thread, in input order. */
 #include "stages/stages.h"
+#include "stages/state.h"
 
 #include <string.h>
 
@@ -45,10 +46,22 @@ static enum stage_result skip_batch(struct stage *stage, struct evaluator *evalu
     return STAGE_OK;
 }
 
+static bool skip_save(struct stage *stage, struct buffer *buffer)
+{
+    return state_write_number(buffer, ((struct skip_stage *)stage)->left);
+}
+
+static bool skip_restore(struct stage *stage, struct string state, struct error *error)
+{
+    return state_restore_number(state, &((struct skip_stage *)stage)->left, error);
+}
+
 const struct stage_ops stage_skip = {
     .noun = &skip_noun,
     .traits = STAGE_SERIAL,
     .open = skip_open,
     .close = stage_free,
     .batch = skip_batch,
+    .save = skip_save,
+    .restore = skip_restore,
 };
