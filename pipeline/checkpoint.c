@@ -9,7 +9,6 @@
 #include "core/clock.h"
 #include "core/fault.h"
 #include "pipeline/commit_text.h"
-#include "pipeline/fingerprint.h"
 #include "pipeline/run_internal.h"
 
 #define PERIOD       (1 * NANOSECONDS)
@@ -67,14 +66,10 @@ bool checkpoint_open(struct run *run, struct error *error)
         checkpoint->order[checkpoint->order_count++] = &run->rejects;
     order_add(run, 0);
     order_add(run, SINK_TRANSACTIONAL);
-    fingerprint_make(plan->program, &plan->options, checkpoint->fingerprint);
-    struct string name = plan->program->pipeline;
-    if (name.length)
-        snprintf(checkpoint->pipeline, sizeof(checkpoint->pipeline), "%.*s", (int)name.length,
-                 name.data);
-    else
-        snprintf(checkpoint->pipeline, sizeof(checkpoint->pipeline), "program-%s",
-                 checkpoint->fingerprint);
+    for (uint32_t i = 0; i < plan->sink_count; i++)
+        run->sinks[i].sink->context.checkpoints = checkpoint->enabled;
+    if (plan->has_rejects)
+        run->rejects.sink->context.checkpoints = checkpoint->enabled;
     checkpoint->states = memory_take_zeroed(plan->segment_count, sizeof(*checkpoint->states));
     if (!checkpoint->states)
         return error_set(error, ERROR_MEMORY, "no memory for checkpoints");
@@ -214,8 +209,8 @@ static bool record_write(struct run *run, bool final)
     size_t length =
         calendar_write_timestamp(when, now / NANOSECONDS, (uint32_t)(now % NANOSECONDS));
     struct commit_text commit = {
-        .pipeline = text_of(checkpoint->pipeline),
-        .fingerprint = text_of(checkpoint->fingerprint),
+        .pipeline = text_of(run->plan->name),
+        .fingerprint = text_of(run->plan->fingerprint),
         .time = {when, length},
         .number = checkpoint->number + 1,
         .epoch = checkpoint->epoch,

@@ -303,6 +303,8 @@ static bool sink_open(struct plan *plan, struct plan_sink *entry, const struct s
                 .open_files = 64,
                 .timeout = option_integer(options, "timeout", 0),
             },
+        .pipeline = plan->name,
+        .state_folder = plan->state_folder[0] ? plan->state_folder : NULL,
         .output = rejects ? 0 : (uint32_t)(entry - plan->sinks),
         .diagnostics = plan->diagnostics,
     };
@@ -486,8 +488,32 @@ static bool plan_fail_when(struct plan *plan)
     return true;
 }
 
+/* Who the pipeline is to those that store its state, and where that is kept besides. */
+static bool plan_name(struct plan *plan, struct error *error)
+{
+    const struct program *program = plan->program;
+    fingerprint_make(program, &plan->options, plan->fingerprint);
+    const char *slash = program->name ? strrchr(program->name, '/') : NULL;
+    int folder = slash ? (int)(slash - program->name + 1) : 0;
+    if (!program->pipeline.length) {
+        snprintf(plan->name, sizeof(plan->name), "program-%s", plan->fingerprint);
+        return true;
+    }
+    if (program->pipeline.length >= sizeof(plan->name))
+        return error_set(error, ERROR_USAGE, "the pipeline's name is too long");
+    snprintf(plan->name, sizeof(plan->name), "%.*s", (int)program->pipeline.length,
+             program->pipeline.data);
+    int length = snprintf(plan->state_folder, sizeof(plan->state_folder), "%.*s.leat/%s", folder,
+                          folder ? program->name : "", plan->name);
+    if (length < 0 || (size_t)length >= sizeof(plan->state_folder))
+        return error_set(error, ERROR_USAGE, "the path of the pipeline file is too long");
+    return true;
+}
+
 static bool plan_build(struct plan *plan, struct error *error)
 {
+    if (!plan_name(plan, error))
+        return false;
     if (!dialect_open(&plan->from, plan->options.from_format, "--from", error) ||
         !dialect_open(&plan->to, plan->options.to_format, "--to", error))
         return false;

@@ -9,6 +9,7 @@
 #include "core/stage.h"
 #include "lang/scope.h"
 #include "pipeline/dialect.h"
+#include "pipeline/fingerprint.h"
 #include "pipeline/limits.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/settings.h"
@@ -56,6 +57,9 @@ struct plan_sink {
 
 struct plan {
     const struct program *program;
+    char fingerprint[FINGERPRINT_SIZE];
+    char name[128];         /* of the pipeline; made of the fingerprint where it has none */
+    char state_folder[512]; /* for what no sink can hold; empty: beside the targets */
     struct run_options options;
     struct diagnostics *diagnostics;
     struct dialect from, to; /* --from, --to */

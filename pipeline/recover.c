@@ -134,9 +134,8 @@ static enum where decide(struct recovery *recovery, struct standing **base, stru
 static enum where judge_change(struct recovery *recovery, const struct commit_text *text,
                                struct error *error)
 {
-    const struct checkpoint *checkpoint = &recovery->run->checkpoint;
     bool files = true;
-    if (string_equal_text(text->fingerprint, checkpoint->fingerprint))
+    if (string_equal_text(text->fingerprint, recovery->run->plan->fingerprint))
         return GO_ON;
     for (uint32_t i = 0; i < recovery->count; i++)
         files &= (recovery->standings[i].sink->sink->sink->ops->traits & SINK_RECOVERABLE) != 0;

@@ -136,8 +136,6 @@ struct checkpoint {
     bool has_rejects;      /* the record counts some */
     struct buffer text;    /* the record; whoever assembles it */
     struct buffer *states; /* by segment, of the stage behind it; its thread, before it arrives */
-    char pipeline[128];
-    char fingerprint[32];
 };
 
 /* How far the run is as a whole; grows only. seq_cst. */

@@ -12,8 +12,8 @@ struct settings {
     size_t record_limit; /* 0: a share of memory */
     bool ordered;
     bool order_given; /* somebody wrote it */
-    int64_t timeout; /* nanoseconds; 0: none */
-    int64_t slow;    /* nanoseconds; 0: off */
+    int64_t timeout;  /* nanoseconds; 0: none */
+    int64_t slow;     /* nanoseconds; 0: off */
     uint64_t seed;
     size_t batch_text; /* 0: the usual; LEAT_BATCH_TEXT, for tests */
 };
