@@ -7,17 +7,27 @@
 
 /* Written by the main thread, read by the handler, which may run on any thread. */
 static _Atomic(struct run *) watched;
-/* A signal that came before there was a run; written by the handler, read by the main thread. */
-static atomic_int early;
+/* Signals that no run was told of yet: the first one's number, and how many. Written by the handler
+ * and the main thread. */
+static atomic_int first;
+static atomic_int waiting;
+
+/* Each signal is told to the run once, whoever comes to it. */
+static void tell(struct run *run)
+{
+    int count = atomic_exchange(&waiting, 0);
+    for (int i = 0; i < count; i++)
+        run_stop(run, atomic_load(&first));
+}
 
 static void handle(int signal_number)
 {
-    int saved = errno;
+    int saved = errno, none = 0;
+    atomic_compare_exchange_strong(&first, &none, signal_number);
+    atomic_fetch_add(&waiting, 1);
     struct run *run = atomic_load(&watched);
     if (run)
-        run_stop(run, signal_number);
-    else
-        atomic_store(&early, signal_number);
+        tell(run);
     errno = saved;
 }
 
@@ -44,7 +54,6 @@ void signals_open(void)
 void signals_watch(struct run *run)
 {
     atomic_store(&watched, run);
-    int signal_number = atomic_exchange(&early, 0);
-    if (run && signal_number)
-        run_stop(run, signal_number);
+    if (run)
+        tell(run);
 }
