@@ -18,7 +18,9 @@ static uint32_t record_any(void *context)
 
 static void check_node(const struct node *node, struct diagnostics *diagnostics)
 {
-    static const struct resolver resolver = {.resolve = resolve_any, .record_column = record_any};
+    /* whether secrets may stand in it is for its owner to say */
+    static const struct resolver resolver = {
+        .resolve = resolve_any, .record_column = record_any, .allows_secrets = true};
     struct expression *expression = node ? expression_compile(node, &resolver, diagnostics) : NULL;
     if (expression)
         expression_free(expression);

@@ -67,6 +67,7 @@ void functions_print(FILE *out)
         "  has(a.b)                       a path                         -> bool\n"
         "  coalesce(x, a, ...)            anything; the first not null   -> anything\n"
         "  env(\"NAME\"[, \"otherwise\"])     string                         -> string\n"
+        "  secret(\"FILE\")                 string; only in what is sent   -> string\n"
         "\nMacros: x.all(i, p) x.exists(i, p) x.exists_one(i, p) x.filter(i, p) x.map(i, [p,] e)\n"
         "cel.bind(name, value, e)\n",
         out);

@@ -362,6 +362,11 @@ bool expression_constant(const struct expression *expression, struct value *valu
     return true;
 }
 
+bool expression_is_private(const struct expression *expression)
+{
+    return expression->is_private;
+}
+
 bool expression_is_column(const struct expression *expression, uint32_t *column)
 {
     if (expression->root->kind != TERM_COLUMN)

@@ -1,5 +1,6 @@
 /* What the files of the compiler share: compile.c (operators), compile_name.c (names and paths),
- * compile_call.c (functions and macros), check.c (kinds). Main thread only. */
+ * compile_call.c (functions and macros), compile_outside.c (env, secret), check.c (kinds). Main
+ * thread only. */
 #ifndef LEAT_LANG_COMPILE_H
 #define LEAT_LANG_COMPILE_H
 
@@ -27,6 +28,9 @@ struct term *compile_path(struct compiler *compiler, const struct node *node);
 struct term *compile_has(struct compiler *compiler, const struct node *node);
 struct term *compile_call(struct compiler *compiler, const struct node *node);
 struct term *compile_macro(struct compiler *compiler, const struct node *node);
+/* compile_outside.c: env("NAME"[, "default"]) and secret("file"), constants. */
+struct term *compile_env(struct compiler *compiler, const struct node *node);
+struct term *compile_secret(struct compiler *compiler, const struct node *node);
 struct term *compile_bind(struct compiler *compiler, const struct node *node);
 
 struct term *term_make(struct compiler *compiler, enum term_kind kind, uint32_t kinds);
@@ -45,6 +49,10 @@ bool local_push(struct compiler *compiler, const struct node *node, struct strin
                 uint32_t *slot);
 const struct local *local_find(const struct compiler *compiler, struct string name);
 
+/* A call has another number of arguments than it takes. Gives NULL, but in the strict mode a
+ * run-time error. */
+struct term *report_count(struct compiler *compiler, const struct node *node, const char *name,
+                          unsigned minimum, unsigned maximum);
 /* Reports where no pair of kinds has the operator. */
 bool check_binary(struct compiler *compiler, const struct node *node, const struct term *left,
                   const struct term *right);

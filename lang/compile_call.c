@@ -44,10 +44,11 @@ static size_t function_names(enum function_style style, const char **names, size
         if (table[i].style & style)
             names[used++] = table[i].name;
     }
-    if (style == FUNCTION_GLOBAL && used + 3 <= room) {
+    if (style == FUNCTION_GLOBAL && used + 4 <= room) {
         names[used++] = "has";
         names[used++] = "coalesce";
         names[used++] = "env";
+        names[used++] = "secret";
     }
     return used;
 }
@@ -80,8 +81,8 @@ static struct term *report_unknown(struct compiler *compiler, const struct node 
     return NULL;
 }
 
-static struct term *report_count(struct compiler *compiler, const struct node *node,
-                                 const char *name, unsigned minimum, unsigned maximum)
+struct term *report_count(struct compiler *compiler, const struct node *node, const char *name,
+                          unsigned minimum, unsigned maximum)
 {
     if (compiler->strict)
         return term_error(compiler, ERROR_NO_OVERLOAD, node->name);
@@ -95,38 +96,6 @@ static struct term *report_count(struct compiler *compiler, const struct node *n
     diagnostics_error(compiler->diagnostics, node->span, "%s takes %s argument%s, not %u", name,
                       wanted, maximum == 1 ? "" : "s", node->item_count);
     return NULL;
-}
-
-/* env("NAME"[, default]): a constant. */
-static struct term *compile_env(struct compiler *compiler, const struct node *node)
-{
-    if (node->item_count < 1 || node->item_count > 2)
-        return report_count(compiler, node, "env", 1, 2);
-    const struct term *const *items;
-    if (!compile_items(compiler, node->items, node->item_count, &items))
-        return NULL;
-    for (uint32_t i = 0; i < node->item_count; i++) {
-        if (items[i]->kind != TERM_CONSTANT || items[i]->constant.kind != VALUE_STRING) {
-            diagnostics_error(compiler->diagnostics, node->items[i]->span,
-                              "env takes constant strings: env(\"NAME\", \"default\")");
-            return NULL;
-        }
-    }
-    struct string name = compiler_copy(
-        compiler, (struct string){items[0]->constant.text, items[0]->constant.length});
-    if (!name.data)
-        return NULL;
-    const char *text = getenv(name.data);
-    if (!text && node->item_count == 2)
-        return term_constant(compiler, items[1]->constant);
-    if (!text) {
-        diagnostics_error(compiler->diagnostics, node->span,
-                          "the environment variable %s is not set and env has no default",
-                          name.data);
-        return NULL;
-    }
-    struct string copy = compiler_copy(compiler, (struct string){text, strlen(text)});
-    return copy.data ? term_constant(compiler, value_string(copy.data, copy.length)) : NULL;
 }
 
 static struct term *compile_coalesce(struct compiler *compiler, const struct node *node)
@@ -171,7 +140,8 @@ static struct term *compile_matches(struct compiler *compiler, const struct node
     if (!regex) {
         const struct node *place = node->items[node->item_count - 1];
         diagnostics_error(compiler->diagnostics, place->span,
-                          "bad regular expression, at byte %u: %s", offset + 1, error.text);
+                          "bad regular expression, at byte %u: %s", offset + 1,
+                          compiler->expression->is_private ? "a secret" : error.text);
         return NULL;
     }
     struct term *term = term_make(compiler, TERM_MATCHES, KIND(BOOL));
@@ -288,6 +258,8 @@ static struct term *compile_lazy(struct compiler *compiler, const struct node *n
         return compile_coalesce(compiler, node);
     if (!node->left && !compiler->strict && string_equal_text(node->name, "env"))
         return compile_env(compiler, node);
+    if (!node->left && !compiler->strict && string_equal_text(node->name, "secret"))
+        return compile_secret(compiler, node);
     *taken = false;
     return NULL;
 }

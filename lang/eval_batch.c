@@ -344,5 +344,7 @@ bool expression_batch(const struct expression *expression, struct evaluation *ev
         if (!batch_chunk(expression->root, &chunk, results))
             return false;
     }
+    for (uint32_t i = 0; expression->is_private && i < row_count; i++)
+        results[rows[i]] = private_error(expression, results[rows[i]]);
     return true;
 }

@@ -366,5 +366,5 @@ struct value expression_row(const struct expression *expression, struct evaluati
                             uint32_t row)
 {
     struct machine machine = {evaluation, evaluation->evaluator, evaluation->arena, row};
-    return term_value(expression->root, &machine);
+    return private_error(expression, term_value(expression->root, &machine));
 }

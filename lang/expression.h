@@ -31,6 +31,7 @@ struct resolver {
     /* makes the column that holds the whole record as a map; for `record` */
     uint32_t (*record_column)(void *context);
     bool cel_strict; /* the specification alone: no deviations, unknown names fail at run time */
+    bool allows_secrets; /* secret("file") may be called: what comes out is sent, never written */
 };
 
 /* NULL after errors (in `diagnostics`). Free with expression_free. */
@@ -39,6 +40,8 @@ struct expression *expression_compile(const struct node *node, const struct reso
 void expression_free(struct expression *expression);
 /* Constant after folding: *value lives as long as the expression. */
 bool expression_constant(const struct expression *expression, struct value *value);
+/* It called secret(): its value must not be shown. Its errors tell no more than their code. */
+bool expression_is_private(const struct expression *expression);
 /* Just a column read as it stands (a path with nothing left over): moving it keeps its bytes. */
 bool expression_is_column(const struct expression *expression, uint32_t *column);
 

@@ -212,16 +212,17 @@ static bool parse_item_right(struct parser *parser, const struct option_spec *sp
 static bool parse_header(struct parser *parser, struct string owner, struct option_item *item)
 {
     static const char marks[] = "!#$%&'*+-.^_`|~";
-    struct option_value text = {.is_default = false};
     struct span place = parser->token.span;
     char wanted[160];
     snprintf(wanted, sizeof(wanted), "%s for `%.*s`", option_kind_wanted(OPTION_HEADERS),
              SHOW(owner));
     if (parser->token.kind != TOKEN_STRING)
         return parser_expected(parser, wanted);
-    if (!parse_option_text(parser, owner, &text))
+    if (parser->token.is_bytes)
+        return diagnostics_error(parser->diagnostics, place, "a header's name is no bytes");
+    if (!parser_decode(parser, &item->word))
         return false;
-    item->word = text.text;
+    parser_advance(parser);
     bool good = item->word.length > 0;
     for (size_t i = 0; i < item->word.length; i++) {
         unsigned char byte = (unsigned char)item->word.data[i];

@@ -1,17 +1,11 @@
-/* Options that are strings: literals, env("NAME") and secret("file"). Both calls are answered while
- * parsing, once, so that everything later sees plain text; fmt does not ask (it must not depend on
- * where it runs). Main thread only. */
-#include <errno.h>
+/* Options that are strings: literals, env("NAME") and secret("file"), and sums of them. Both calls
+ * are answered while parsing, once, so that everything later sees plain text; fmt does not ask (it
+ * must not depend on where it runs). Main thread only. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "core/fault.h"
 #include "lang/parser.h"
-#include "lang/text.h"
-
-#define SECRET_LIMIT ((size_t)64 * 1024)
+#include "lang/secret.h"
 
 static bool at_call(const struct parser *parser, const char *name)
 {
@@ -40,81 +34,44 @@ static bool parse_plain_string(struct parser *parser, const char *wanted, struct
     return true;
 }
 
-/* NUL-terminated; such a name cannot hold a NUL itself. */
-static bool system_name(struct parser *parser, struct string text, struct span span, char **name)
+static bool report_error(struct parser *parser, struct span span, const struct error *error)
 {
-    if (text.length == 0 || memchr(text.data, 0, text.length))
-        return diagnostics_error(parser->diagnostics, span,
-                                 "this name is empty or holds a zero byte");
-    *name = parser_take(parser, text.length + 1, 1);
-    memcpy(*name, text.data, text.length);
-    return true;
+    return diagnostics_error(parser->diagnostics, span, "%s", error->text);
 }
 
 static bool answer_env(struct parser *parser, struct string name, struct span span,
                        const struct string *otherwise, struct option_value *value)
 {
-    char *variable = NULL;
-    if (!system_name(parser, name, span, &variable))
-        return false;
-    const char *answer = getenv(variable);
-    if (!answer && !otherwise)
+    struct error error;
+    struct string text;
+    bool missing;
+    if (environment_read(name, &text, &missing, &error)) {
+        value->text = (struct string){parser_keep(parser, text.data, text.length, 1), text.length};
+        return true;
+    }
+    if (!missing)
+        return report_error(parser, span, &error);
+    if (!otherwise)
         return diagnostics_error(
             parser->diagnostics, span,
             "the environment variable %.*s is not set; set it, or give a default: "
             "env(\"%.*s\", \"…\")",
             SHOW(name), SHOW(name));
-    if (!answer) {
-        value->text = *otherwise;
-        return true;
-    }
-    struct string text = {answer, strlen(answer)};
-    if (text_damage(text) < text.length)
-        return diagnostics_error(parser->diagnostics, span,
-                                 "the environment variable %.*s is not UTF-8", SHOW(name));
-    value->text = (struct string){parser_keep(parser, answer, text.length, 1), text.length};
+    value->text = *otherwise;
     return true;
-}
-
-/* Reads a small file whole; errno tells what went wrong (EFBIG: more than SECRET_LIMIT). */
-static bool read_small_file(struct parser *parser, const char *name, struct string *text)
-{
-    int injected = fault_io();
-    FILE *file = injected ? NULL : fopen(name, "rbe");
-    if (!file) {
-        errno = injected ? injected : errno;
-        return false;
-    }
-    char content[SECRET_LIMIT + 1];
-    size_t length = fread(content, 1, sizeof(content), file);
-    int problem = ferror(file) ? errno : length > SECRET_LIMIT ? EFBIG : 0;
-    fclose(file);
-    if (!problem)
-        *text = (struct string){parser_keep(parser, content, length, 1), length};
-    explicit_bzero(content, sizeof(content));
-    errno = problem;
-    return problem == 0;
 }
 
 static bool answer_secret(struct parser *parser, struct string name, struct span span,
                           struct option_value *value)
 {
-    char *path = NULL;
-    struct string text = {NULL, 0};
-    if (!system_name(parser, name, span, &path))
-        return false;
-    if (!read_small_file(parser, path, &text))
-        return diagnostics_error(parser->diagnostics, span, "cannot read the secret in %.*s: %s",
-                                 SHOW(name), strerror(errno));
-    if (text.length > 0 && text.data[text.length - 1] == '\n')
-        text.length--;
-    if (text.length > 0 && text.data[text.length - 1] == '\r')
-        text.length--;
-    if (text_damage(text) < text.length)
-        return diagnostics_error(parser->diagnostics, span, "the secret in %.*s is not UTF-8",
-                                 SHOW(name));
-    value->text = text;
+    struct error error;
+    char content[SECRET_LIMIT + 1];
+    size_t length;
+    if (!secret_read(name, content, &length, &error))
+        return report_error(parser, span, &error);
+    value->text = (struct string){parser_keep(parser, content, length, 1), length};
     value->is_secret = true;
+    explicit_bzero(content, sizeof(content));
     return true;
 }
 
@@ -146,11 +103,42 @@ static bool parse_text_call(struct parser *parser, struct option_value *value)
                   : answer_secret(parser, name, span, value);
 }
 
-bool parse_option_text(struct parser *parser, struct string owner, struct option_value *value)
+static bool parse_text_part(struct parser *parser, struct string owner, struct option_value *value)
 {
     if (parser->token.kind != TOKEN_STRING && at_option_text(parser))
         return parse_text_call(parser, value);
     char wanted[100];
     snprintf(wanted, sizeof(wanted), "a string for `%.*s`", SHOW(owner));
     return parse_plain_string(parser, wanted, &value->text);
+}
+
+bool parse_option_text(struct parser *parser, struct string owner, struct option_value *value)
+{
+    enum option_kind kind = value->spec->kind;
+    bool sums = kind == OPTION_STRING || kind == OPTION_STRINGS;
+    if (!parse_text_part(parser, owner, value))
+        return false;
+    if (!sums || !at_punctuation(parser, '+'))
+        return true;
+    /* "postgres://app:" + secret("password.txt") + "@db": joined at the end, once */
+    size_t mark = parser->scratch_used, length = 0;
+    scratch_push(parser, &value->text, sizeof(value->text));
+    while (at_punctuation(parser, '+')) {
+        parser_advance(parser);
+        if (!parse_text_part(parser, owner, value))
+            return false;
+        scratch_push(parser, &value->text, sizeof(value->text));
+    }
+    uint32_t count;
+    const struct string *parts = scratch_keep(parser, mark, sizeof(*parts), &count);
+    for (uint32_t i = 0; i < count; i++)
+        length += parts[i].length;
+    char *text = parser_take(parser, length + 1, 1);
+    value->text = (struct string){text, length};
+    for (uint32_t i = 0; i < count; i++) {
+        if (parts[i].length)
+            memcpy(text, parts[i].data, parts[i].length);
+        text += parts[i].length;
+    }
+    return true;
 }

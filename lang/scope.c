@@ -264,9 +264,10 @@ const struct resolver *scope_resolver(struct scope *scope)
     return &scope->resolver;
 }
 
-const struct expression *scope_compile(struct scope *scope, const struct node *node)
+static const struct expression *compile_with(struct scope *scope, const struct node *node,
+                                             const struct resolver *resolver)
 {
-    struct expression *expression = expression_compile(node, &scope->resolver, scope->diagnostics);
+    struct expression *expression = expression_compile(node, resolver, scope->diagnostics);
     struct owned *owned = expression ? scope_take(scope, sizeof(*owned)) : NULL;
     if (!owned) {
         expression_free(expression);
@@ -277,6 +278,18 @@ const struct expression *scope_compile(struct scope *scope, const struct node *n
     owned->next = scope->owned;
     scope->owned = owned;
     return expression;
+}
+
+const struct expression *scope_compile(struct scope *scope, const struct node *node)
+{
+    return compile_with(scope, node, &scope->resolver);
+}
+
+const struct expression *scope_compile_private(struct scope *scope, const struct node *node)
+{
+    struct resolver resolver = scope->resolver;
+    resolver.allows_secrets = true;
+    return compile_with(scope, node, &resolver);
 }
 
 uint32_t scope_hidden_column(struct scope *scope)

@@ -58,6 +58,10 @@ const struct resolver *scope_resolver(struct scope *scope);
 /* NULL after errors. The scope owns the expression. */
 const struct expression *scope_compile(struct scope *scope, const struct node *node);
 
+/* The same for what is sent and never written into records (headers, bodies): secret("file") may be
+ * called in it. See expression_is_private. */
+const struct expression *scope_compile_private(struct scope *scope, const struct node *node);
+
 /* Each changes the scope. False after an error. */
 bool scope_put(struct scope *scope, const struct option_item *items, uint32_t count);
 bool scope_select(struct scope *scope, const struct option_item *items, uint32_t count);

@@ -66,7 +66,16 @@ struct expression {
     struct arena arena;     /* terms, names, constants, sets */
     struct regex **regexes; /* compiled constant patterns */
     uint32_t regex_count;
+    bool is_private; /* it holds a secret */
 };
+/* In the place of the error of a private expression, whose text could hold some of the secret. */
+static inline struct value private_error(const struct expression *expression, struct value value)
+{
+    static const char hidden[] = "not shown: the expression holds a secret";
+    if (LIKELY(!expression->is_private || value.kind != VALUE_ERROR || !value.text))
+        return value;
+    return value_error_text(value.code, hidden, sizeof(hidden) - 1);
+}
 
 /* Variables alive at once: comprehensions inside one another. */
 #define SLOT_LIMIT 64

@@ -100,7 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1 || size > 1000)
         return 0;
     arena_reset(&arena);
-    struct resolver resolver = {NULL, resolve, record_column, data[0] & 1};
+    struct resolver resolver = {
+        .resolve = resolve, .record_column = record_column, .cel_strict = data[0] & 1};
     struct program_memory *memory = NULL;
     struct diagnostics diagnostics;
     static char text[1001]; /* as the command line gives it */

@@ -26,7 +26,8 @@ static uint32_t record_column(void *context)
 bool compile_text(struct compiled *compiled, const char *text, size_t length, bool cel_strict)
 {
     *compiled = (struct compiled){0};
-    struct resolver resolver = {NULL, resolve, record_column, cel_strict};
+    struct resolver resolver = {
+        .resolve = resolve, .record_column = record_column, .cel_strict = cel_strict};
     diagnostics_open(&compiled->diagnostics, "test", (struct string){text, length});
     const struct node *node =
         expression_parse(&compiled->diagnostics, cel_strict, &compiled->memory);
