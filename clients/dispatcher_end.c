@@ -283,6 +283,8 @@ static void sending_bad(struct dispatcher *dispatcher, struct call_state *state,
     }
     sending_release(dispatcher, state->held);
     state->held = sending;
+    state->call->outcome = exchange->outcome;
+    state->call->status = exchange->status;
     if (state->flying)
         return; /* the others of the race, or the hedge, may still be good */
     if (state->hedged)

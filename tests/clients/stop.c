@@ -1,0 +1,151 @@
+/* Cancelling, draining and waking: what ends when, and that slots come back at once. */
+#include <string.h>
+
+#include "tests/clients/rig.h"
+#include "tests/suite.h"
+
+static struct rig rig;
+
+static void test_cancel(void)
+{
+    rig_defaults(&rig);
+    rig.protections.concurrency = 1;
+    rig.peers.hang = 1;
+    rig_open(&rig, 3);
+    for (unsigned i = 0; i < 3; i++)
+        rig_submit(&rig);
+    rig_step(&rig);
+    CU_ASSERT_EQUAL(rig.log.arrival_count, 1);
+    dispatcher_cancel(rig.dispatcher, &rig.calls[1].call); /* one that waits */
+    dispatcher_cancel(rig.dispatcher, &rig.calls[0].call); /* the one in flight */
+    CU_ASSERT(rig.log.arrivals[0].cancelled);
+    CU_ASSERT(dispatcher_wake(rig.dispatcher) <= rig.now); /* its slot is free now, not later */
+    rig_step(&rig);
+    CU_ASSERT_EQUAL(rig.log.arrival_count, 2);
+    CU_ASSERT_PTR_EQUAL(rig.log.arrivals[1].request, rig.calls[2].requests);
+    CU_ASSERT_EQUAL(dispatcher_pending(rig.dispatcher), 1);
+    rig_run(&rig, 1);
+    CU_ASSERT_EQUAL(rig.reaped, 1); /* cancelled calls are not reaped */
+    CU_ASSERT_EQUAL(rig.calls[2].reaped, 1);
+    rig_close(&rig);
+
+    rig_defaults(&rig); /* one that is over already, with its answer */
+    rig_open(&rig, 1);
+    rig_submit(&rig);
+    dispatcher_step(rig.dispatcher);
+    rig.now += SECOND;
+    dispatcher_step(rig.dispatcher);
+    dispatcher_cancel(rig.dispatcher, &rig.calls[0].call);
+    CU_ASSERT_PTR_NULL(rig.calls[0].call.exchange);
+    CU_ASSERT_PTR_NULL(dispatcher_reap(rig.dispatcher));
+    CU_ASSERT_EQUAL(dispatcher_pending(rig.dispatcher), 0);
+    rig_close(&rig);
+}
+
+/* Answers 200 after 50 ms, 503 at once or never, as the body says. */
+static void by_body(void *context, const struct request *request, int64_t now,
+                    struct simulated_reply *reply)
+{
+    (void)context;
+    (void)now;
+    reply->service = 50 * MILLISECOND;
+    if (string_equal_text(request->body, "busy")) {
+        reply->service = MILLISECOND;
+        reply->status = 503;
+    } else if (string_equal_text(request->body, "never")) {
+        reply->outcome = OUTCOME_TIMEOUT;
+    }
+}
+
+/* In flight 0 (will be answered), 1 (rests before a retry), 2 (never answered); 3 and 4 wait. */
+static void drain_open(void)
+{
+    static const struct string bodies[5] = {
+        {"good", 4}, {"busy", 4}, {"never", 5}, {"good", 4}, {"good", 4}};
+    rig_defaults(&rig);
+    rig.protections.concurrency = 3;
+    rig.protections.retries = 3;
+    rig.protections.backoff_least = SECOND;
+    rig.peers.answer = by_body;
+    rig_open(&rig, 6);
+    for (unsigned i = 0; i < 5; i++)
+        rig.calls[i].requests[0].body = bodies[i];
+    for (unsigned i = 0; i < 3; i++)
+        rig_submit(&rig);
+    rig_advance(&rig, RIG_START + 5 * MILLISECOND);
+    rig_advance(&rig, RIG_START + 5 * MILLISECOND);
+    CU_ASSERT_EQUAL(rig.log.in_flight, 2); /* the busy one rests */
+    rig_submit(&rig);
+    rig_step(&rig);
+    rig_submit(&rig);
+    rig_step(&rig);
+    CU_ASSERT_EQUAL(rig.log.in_flight, 3);
+}
+
+static void test_drain(void)
+{
+    drain_open();
+    dispatcher_drain(rig.dispatcher, rig.now + 200 * MILLISECOND);
+    int64_t drained = rig.now;
+    rig_step(&rig);
+    CU_ASSERT_EQUAL(rig.reaped, 2); /* the resting one and the waiting one */
+    CU_ASSERT_EQUAL(rig.calls[1].call.status, 503);
+    CU_ASSERT_EQUAL(rig.calls[1].call.outcome, OUTCOME_ANSWER);
+    CU_ASSERT_EQUAL(rig.calls[4].call.outcome, OUTCOME_CANCELLED);
+    CU_ASSERT_EQUAL(rig.calls[4].call.attempts, 0);
+    rig_submit(&rig); /* too late */
+    rig_run(&rig, 1);
+    CU_ASSERT_EQUAL(rig.calls[5].call.outcome, OUTCOME_CANCELLED);
+    CU_ASSERT_EQUAL(rig.calls[5].reaped_at, drained);
+    CU_ASSERT_EQUAL(rig.calls[0].call.verdict, CALL_GOOD); /* in flight: it may finish */
+    CU_ASSERT_EQUAL(rig.calls[0].reaped_at, RIG_START + 50 * MILLISECOND);
+    CU_ASSERT_EQUAL(rig.calls[3].call.verdict, CALL_GOOD);
+    CU_ASSERT_EQUAL(rig.calls[2].call.outcome, OUTCOME_CANCELLED);
+    CU_ASSERT_EQUAL(rig.calls[2].reaped_at, drained + 200 * MILLISECOND);
+    CU_ASSERT_EQUAL(rig.log.arrival_count, 4);
+    CU_ASSERT_EQUAL(rig.log.in_flight, 0);
+    rig_close(&rig);
+
+    drain_open(); /* the second signal: at once */
+    dispatcher_drain(rig.dispatcher, rig.now + 200 * MILLISECOND);
+    dispatcher_drain(rig.dispatcher, rig.now);
+    rig_step(&rig);
+    CU_ASSERT_EQUAL(rig.reaped, 5);
+    CU_ASSERT_EQUAL(rig.log.in_flight, 0);
+    rig_close(&rig);
+}
+
+/* A call that waits for the rate ends when its time is over, not when the token comes. */
+static void test_waiting_for_rate(void)
+{
+    rig_defaults(&rig);
+    rig.protections.bucket = bucket_open(1.0 / 3600, 1);
+    rig.protections.total_timeout = SECOND;
+    rig_open(&rig, 2);
+    rig_run(&rig, 2);
+    CU_ASSERT_EQUAL(rig.calls[0].call.verdict, CALL_GOOD);
+    CU_ASSERT_EQUAL(rig.calls[1].call.outcome, OUTCOME_TIMEOUT);
+    CU_ASSERT_EQUAL(rig.calls[1].reaped_at, RIG_START + SECOND);
+    CU_ASSERT_EQUAL(rig_counts(&rig).rate_waits, 1);
+    rig_close(&rig);
+    bucket_close(rig.protections.bucket);
+}
+
+/* Nothing to do: nobody is woken. And a run takes a few steps for each exchange, no more. */
+static void test_wakes(void)
+{
+    rig_defaults(&rig);
+    rig_open(&rig, 1000);
+    rig_step(&rig);
+    CU_ASSERT_EQUAL(dispatcher_wake(rig.dispatcher), INT64_MAX);
+    rig_run(&rig, 8);
+    CU_ASSERT(rig.steps < 3 * 1000 / 8);
+    rig_step(&rig);
+    CU_ASSERT_EQUAL(dispatcher_wake(rig.dispatcher), INT64_MAX);
+    CU_ASSERT_EQUAL(dispatcher_descriptor(rig.dispatcher), -1);
+    rig_close(&rig);
+}
+
+SUITE(stop, {"cancelled calls", test_cancel}, {"drained: what ends when", test_drain},
+      {"time over while waiting for the rate", test_waiting_for_rate},
+      {"woken only when there is something", test_wakes})
