@@ -121,6 +121,7 @@ struct sink {
     const char *name;            /* as shown: "stdout", "file out.ndjson" */
     uint64_t bytes_written;      /* to the system; written by its thread, relaxed atomic */
     uint64_t records_written;
+    bool appends; /* set by open: what is there stays, so a rerun should bring only what is new */
     int64_t wake; /* monotonic: it is asked again at the latest then; 0: no such time */
 };
 

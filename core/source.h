@@ -63,6 +63,8 @@ struct source_context {
      * each read up to `size` as it was then, instead of those that open found. NULL: those. */
     const struct input *inputs;
     uint32_t input_count;
+    bool incremental; /* set before seek too: those inputs were read to their end by a run that has
+                         finished, and only what came since is wanted; inputs then lists them too */
     const char *format_name; /* --from, or NULL */
     struct source_limits limits;
     struct io_engine *engine; /* of the source's thread; set before the first offer;
@@ -106,6 +108,7 @@ struct source {
     uint64_t bytes_total; /* sum of sizes where all are known, else 0 */
     uint64_t bytes_done;  /* read from the system; written by its thread, relaxed atomic */
     bool endless;         /* a pipe, a socket: stopping it is no failure */
+    int incremental;      /* set by open: 1: `incremental yes`, -1: no, 0: as the sinks append */
     bool replayable;      /* set by open: seek works for what was opened (not for a pipe) */
     int64_t wake;         /* monotonic: take is asked again at the latest then; 0: no such time */
 };

@@ -91,20 +91,25 @@ void plan_print_memory(const struct plan *plan, FILE *out)
     limits_print(&plan->limits, out);
 }
 
+static const char *promise(const struct source *source, const struct sink *sink)
+{
+    if (strcmp(sink->ops->noun->name, "stdout") == 0)
+        return "at most once: what a reader of the pipe got cannot be taken back";
+    if (!sink->ops->publish)
+        return "at least once: what is in doubt after a crash is sent again, and counted";
+    if (source->endless || !source->replayable)
+        return "all or nothing: the result appears whole at the end; this source cannot be read "
+               "again from where a run was cut short";
+    if (sink->ops->recover)
+        return "exactly once: a run that was cut short goes on from its last checkpoint";
+    return "all or nothing: the result appears whole at the end, and a run that was cut short "
+           "starts anew";
+}
+
 void plan_print_promises(const struct plan *plan, FILE *out)
 {
-    for (uint32_t i = 0; i < plan->source_count; i++) {
-        for (uint32_t j = 0; j < plan->sink_count; j++) {
-            const struct source *source = plan->sources[i].source;
-            const struct sink_ops *sink = plan->sinks[j].sink->ops;
-            bool atomic = sink->publish != NULL && strcmp(sink->noun->name, "stdout") != 0;
-            fprintf(out, "%s -> %s: %s\n", source->ops->noun->name, plan->sinks[j].label,
-                    !atomic ? "at most once: what a reader of the pipe got cannot be taken back"
-                    : source->endless
-                        ? "all or nothing: the result appears whole at the end; a pipe cannot be "
-                          "read again"
-                        : "all or nothing: the result appears whole at the end, and a run that was "
-                          "cut short starts anew");
-        }
-    }
+    for (uint32_t i = 0; i < plan->source_count; i++)
+        for (uint32_t j = 0; j < plan->sink_count; j++)
+            fprintf(out, "%s -> %s: %s\n", plan->sources[i].source->ops->noun->name,
+                    plan->sinks[j].label, promise(plan->sources[i].source, plan->sinks[j].sink));
 }

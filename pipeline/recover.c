@@ -94,7 +94,23 @@ static bool resume_all(struct recovery *recovery, uint64_t number, uint64_t reje
 
 /* ---- which checkpoint ---- */
 
-enum where { BEGIN_ANEW, GO_ON, CANNOT };
+enum where { BEGIN_ANEW, GO_ON, ADD_TO, CANNOT };
+
+/* A finished run that this one adds to: sinks that append, a source that knows what is new. */
+static bool adds(const struct recovery *recovery)
+{
+    const struct plan *plan = recovery->run->plan;
+    bool appends = true;
+    for (uint32_t i = 0; i < plan->sink_count; i++)
+        appends &= plan->sinks[i].sink->appends;
+    for (uint32_t i = 0; i < plan->source_count; i++) {
+        const struct source *source = plan->sources[i].source;
+        bool wanted = source->incremental > 0 || (source->incremental == 0 && appends);
+        if (!wanted || !source->ops->seek || !source->replayable)
+            return false;
+    }
+    return true;
+}
 
 /* The smallest checkpoint of the sinks; *base is a standing that has it. */
 static enum where decide(struct recovery *recovery, struct standing **base, struct error *error)
@@ -110,8 +126,10 @@ static enum where decide(struct recovery *recovery, struct standing **base, stru
         if (standing->found && (!*base || standing->record.number < (*base)->record.number))
             *base = standing;
     }
-    if (none || all_done || recovery->run->plan->options.fresh)
+    if (none || recovery->run->plan->options.fresh)
         return BEGIN_ANEW;
+    if (all_done)
+        return adds(recovery) ? ADD_TO : BEGIN_ANEW;
     uint64_t number = (*base)->record.number;
     for (uint32_t i = 0; i < recovery->count; i++) {
         const struct standing *standing = &recovery->standings[i];
@@ -265,6 +283,16 @@ static bool go_on(struct recovery *recovery, const struct standing *base, struct
     return true;
 }
 
+/* A new run, with a ledger of its own, over what came since the last. */
+static bool add_to(struct recovery *recovery, const struct standing *base, struct error *error)
+{
+    struct run *run = recovery->run;
+    for (uint32_t i = 0; i < run->plan->source_count; i++)
+        run->plan->sources[i].context.incremental = true;
+    return restore_inputs(run, &base->text, error) && restore_position(run, &base->text, error) &&
+           resume_all(recovery, base->record.number, 0, error);
+}
+
 static bool recover(struct recovery *recovery, struct error *error)
 {
     struct run *run = recovery->run;
@@ -288,6 +316,8 @@ static bool recover(struct recovery *recovery, struct error *error)
         return false;
     if (where == GO_ON)
         return go_on(recovery, base, error);
+    if (where == ADD_TO)
+        return add_to(recovery, base, error);
     return resume_all(recovery, 0, 0, error);
 }
 
