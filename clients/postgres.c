@@ -166,6 +166,7 @@ static void operation_begin(struct postgres *postgres)
     copy_row_drop(postgres);
     postgres->failed = false;
     postgres->ends = false;
+    postgres->describes = false;
     postgres->sqlstate[0] = 0;
     postgres->message[0] = 0;
     postgres->tag[0] = 0;
@@ -226,6 +227,7 @@ void postgres_connect(struct postgres *postgres)
     postgres_disconnect(postgres);
     operation_begin(postgres);
     postgres->lost = false;
+    postgres->is_prepared = false;
     postgres->state = POSTGRES_CONNECTS;
     postgres->connection = PQconnectStartParams(names, values, 1);
     postgres->deadline = clock_monotonic() + postgres->settings->connect_timeout;
@@ -260,6 +262,40 @@ void postgres_send_parameters(struct postgres *postgres, const char *sql, int co
     if (postgres->connection)
         sent(postgres, PQsendQueryParams(postgres->connection, sql, count, types, texts, lengths,
                                          formats, binary));
+}
+
+void postgres_prepare(struct postgres *postgres, const char *name, const char *sql)
+{
+    CHECK(postgres->state == POSTGRES_IDLE || postgres->state == POSTGRES_CLOSED);
+    operation_begin(postgres);
+    if (postgres->connection)
+        sent(postgres, PQsendPrepare(postgres->connection, name, sql, 0, NULL));
+}
+
+void postgres_describe(struct postgres *postgres, const char *name)
+{
+    CHECK(postgres->state == POSTGRES_IDLE || postgres->state == POSTGRES_CLOSED);
+    operation_begin(postgres);
+    postgres->describes = true;
+    if (postgres->connection)
+        sent(postgres, PQsendDescribePrepared(postgres->connection, name));
+}
+
+void postgres_execute(struct postgres *postgres, const char *name, int count,
+                      const char *const *values, const int *lengths, const int *formats)
+{
+    CHECK(postgres->state == POSTGRES_IDLE || postgres->state == POSTGRES_CLOSED);
+    operation_begin(postgres);
+    if (postgres->connection)
+        sent(postgres,
+             PQsendQueryPrepared(postgres->connection, name, count, values, lengths, formats, 1));
+}
+
+bool postgres_is_well(struct postgres *postgres)
+{
+    timer_rest(postgres);
+    return postgres->state == POSTGRES_IDLE && PQconsumeInput(postgres->connection) &&
+           PQstatus(postgres->connection) == CONNECTION_OK;
 }
 
 static enum postgres_progress connect_step(struct postgres *postgres)
@@ -314,7 +350,7 @@ static enum postgres_progress result_take(struct postgres *postgres, PGresult *r
         for (; *affected >= '0' && *affected <= '9'; affected++)
             postgres->affected = postgres->affected * 10 + (uint64_t)(*affected - '0');
         snprintf(postgres->tag, sizeof(postgres->tag), "%s", PQcmdStatus(result));
-        if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        if (PQresultStatus(result) != PGRES_TUPLES_OK && !postgres->describes)
             break;
         result_drop(postgres);
         postgres->result = result;

@@ -59,13 +59,15 @@ struct postgres {
     char sqlstate[6];   /* of the first error; "" where the server said none */
     uint64_t copy_line; /* the row of COPY that the error's context names, from 1; or 0 */
     char message[POSTGRES_MESSAGE_SIZE];
-    bool lost; /* the connection broke; connect again */
+    bool lost;        /* the connection broke; connect again */
+    bool is_prepared; /* the caller's */
     enum postgres_state state;
     /* its own */
     PGconn *connection;
     int timer;
     int watched;     /* socket in the epoll set, or -1 */
     uint32_t events; /* it is watched for */
+    bool describes;  /* the result of a statement without rows is kept */
     bool failed;     /* an error came in the operation so far … */
     bool ends;       /* … after which the server hangs up */
     int64_t deadline;
@@ -104,6 +106,14 @@ void postgres_copy_end(struct postgres *postgres, const char *reason);
  * next step no longer gives COPIES. */
 size_t postgres_copy_get(struct postgres *postgres, const char **row);
 
+/* Prepares one statement under a name; describes it (result: PQparamtype, PQftype); runs it with
+ * parameters in binary or text form. `is_prepared` is the caller's, false after each connection. */
+void postgres_prepare(struct postgres *postgres, const char *name, const char *sql);
+void postgres_describe(struct postgres *postgres, const char *name);
+void postgres_execute(struct postgres *postgres, const char *name, int count,
+                      const char *const *values, const int *lengths, const int *formats);
+/* Whether an idle connection still is one: takes in what the server has said meanwhile. */
+bool postgres_is_well(struct postgres *postgres);
 /* Asks the server to stop what runs (a new short connection; may block for its round trip). */
 void postgres_cancel(struct postgres *postgres);
 

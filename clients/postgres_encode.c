@@ -248,12 +248,14 @@ static enum postgres_encoding bool_encode(struct value value, struct buffer *buf
                                           const char **reason)
 {
     struct string text = {value.text, value.length};
-    bool truth = value.boolean;
+    bool truth;
     if (value.kind == VALUE_STRING) {
         truth = string_equal_text(text, "true") || string_equal_text(text, "t");
         if (!truth && !string_equal_text(text, "false") && !string_equal_text(text, "f"))
             return refuse(reason, "neither true nor false");
-    } else if (value.kind != VALUE_BOOL) {
+    } else if (value.kind == VALUE_BOOL) {
+        truth = value.boolean;
+    } else {
         return POSTGRES_REFUSED;
     }
     return done_if(buffer_append(buffer, truth ? "\0\0\0\1\1" : "\0\0\0\1\0", 5));
