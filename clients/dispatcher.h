@@ -33,7 +33,8 @@ struct protections {
     bool repeat_all;           /* also requests that are not repeatable */
     double retry_budget;       /* retries and hedges as a share of first tries (0.2), plus a small
                                   allowance (10) so that short runs may retry at all */
-    uint32_t breaker_failures; /* in a row, until it opens; 0: no breaker */
+    uint32_t breaker_failures; /* in a row, until it opens; 0: no breaker. A peer fails that cannot
+                                  be reached, does not answer in time, breaks off or answers 5xx */
     int64_t breaker_pause;     /* how long it stays open */
     uint32_t breaker_trials;   /* sent at once when half open; all good: closed (default 1) */
     int64_t hedge_after;       /* sends a second exchange after this; 0: none; … */
@@ -49,8 +50,8 @@ enum call_verdict {
 /* One call: what the caller wants answered. Memory of the caller until it is reaped. */
 struct call {
     const struct request *requests; /* one, or several that race: the first good answer wins */
-    uint32_t request_count;
-    void *owner; /* the caller's */
+    uint32_t request_count;         /* 1 to 32 */
+    void *owner;                    /* the caller's */
     uint64_t tag;
     /* set when it is over; `exchange` is the decisive one, until dispatcher_release */
     struct exchange *exchange; /* NULL where nothing was sent (breaker open, cancelled) */
@@ -87,7 +88,8 @@ struct dispatcher_hooks {
 
 struct dispatcher;
 /* The dispatcher owns the transport from here on, also where it fails. `calls_most`: submitted and
- * not reaped at once. Settings and hooks are copied. NULL: see the error. */
+ * not released (or, where they have no exchange, not reaped) at once. Settings and hooks are
+ * copied. All memory is taken here. NULL: see the error. */
 struct dispatcher *dispatcher_open(const struct protections *protections,
                                    const struct dispatcher_hooks *hooks,
                                    struct transport *transport, uint32_t calls_most, uint64_t seed,
@@ -97,7 +99,9 @@ void dispatcher_close(struct dispatcher *dispatcher);
 /* Queued in turn (first in, first out; retries that are due go before new ones). Always works: the
  * caller bounds its calls. */
 void dispatcher_submit(struct dispatcher *dispatcher, struct call *call);
-/* Starts, steps the transport, decides. Bounded; never blocks. */
+/* Starts, steps the transport, decides. Bounded; never blocks. A Retry-After is waited for if the
+ * call's time allows it and it is no longer than RETRY_AFTER_MOST (backoff.h); else the call ends
+ * at once with what came. */
 void dispatcher_step(struct dispatcher *dispatcher);
 /* The next call that is over, or NULL. */
 struct call *dispatcher_reap(struct dispatcher *dispatcher);
@@ -110,7 +114,8 @@ void dispatcher_cancel(struct dispatcher *dispatcher, struct call *call);
 void dispatcher_drain(struct dispatcher *dispatcher, int64_t deadline);
 /* Submitted and not reaped. */
 uint32_t dispatcher_pending(const struct dispatcher *dispatcher);
-/* To wait on: readable when a step is due (-1: none), and the time of the next step, monotonic. */
+/* To wait on: readable when a step is due (-1: none), and the time of the next step, monotonic (0:
+ * at once; INT64_MAX: no such time). Calls that are over and not reaped wake nobody. */
 int dispatcher_descriptor(const struct dispatcher *dispatcher);
 int64_t dispatcher_wake(const struct dispatcher *dispatcher);
 /* Any thread may ask while it runs: plain relaxed reads of counters. */

@@ -1,5 +1,14 @@
-/* Cancelling, draining and waking: what ends when, and that slots come back at once. */
-#include <string.h>
+/* Cancelling, draining and waking: what ends when, and that slots come back at once; short memory;
+ * threads at one bucket. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clients/cache.h"
+#include "core/fault.h"
 
 #include "tests/clients/rig.h"
 #include "tests/suite.h"
@@ -146,6 +155,89 @@ static void test_wakes(void)
     rig_close(&rig);
 }
 
+/* Opens everything and uses the cache with the n-th allocation failing; leaks show in the builds
+ * with sanitizers. The child says 0, or what went wrong. */
+static int open_all_short(unsigned number)
+{
+    char setting[32];
+    struct error error = {0};
+    snprintf(setting, sizeof(setting), "alloc:%u", number);
+    setenv("LEAT_FAULT", setting, 1);
+    if (!fault_open())
+        return 2;
+    static struct simulated_log log;
+    struct simulated_settings peers = {.exchanges = 10};
+    struct protections protections = {
+        .concurrency = 3, .timeout = SECOND, .breaker_failures = 3, .breaker_pause = SECOND};
+    struct dispatcher_hooks hooks = {0};
+    struct transport *transport = simulated_transport_open(&peers, &log);
+    struct dispatcher *dispatcher =
+        transport ? dispatcher_open(&protections, &hooks, transport, 7, 1, &error) : NULL;
+    if (transport && !dispatcher && error.code != ERROR_MEMORY)
+        return 3;
+    dispatcher_close(dispatcher);
+    struct cache_settings settings = {10, 10000, SECOND, 0};
+    struct cache *cache = cache_open(&settings, 1, &error);
+    if (!cache)
+        return error.code == ERROR_MEMORY ? 0 : 4;
+    struct cache_waiter waiter;
+    struct cached found;
+    struct cache_flight *flight;
+    for (unsigned i = 0; i < 3; i++)
+        if (cache_find(cache, STRING("key"), 0, &waiter, &found, &flight) == CACHE_MISS) {
+            struct cached answer = {.value = STRING("value")};
+            cache_fill(cache, flight, &answer, 0, false);
+            cache_waiter_next(cache, flight);
+        }
+    bool kept = cache_find(cache, STRING("key"), 0, &waiter, &found, &flight) == CACHE_HIT &&
+                string_equal(found.value, STRING("value"));
+    cache_close(cache);
+    return kept ? 0 : 5; /* one failure is overcome by the next try */
+}
+
+static void test_short_memory(void)
+{
+    for (unsigned number = 1; number <= 16; number++) {
+        fflush(stdout);
+        pid_t child = fork();
+        CU_ASSERT_FATAL(child >= 0);
+        if (child == 0)
+            exit(open_all_short(number));
+        int status;
+        CU_ASSERT_FATAL(waitpid(child, &status, 0) == child);
+        CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+}
+
+static struct bucket *between;
+static atomic_uint taken;
+
+static void *take_all(void *until)
+{
+    int64_t wake;
+    while (clock_monotonic() < *(int64_t *)until)
+        taken += bucket_take(between, 3, &wake);
+    return NULL;
+}
+
+/* The real clock, for once: four threads at one bucket get together what one would. */
+static void test_threads(void)
+{
+    pthread_t threads[4];
+    taken = 0;
+    int64_t begin = clock_monotonic(), until = begin + 30 * MILLISECOND;
+    between = bucket_open(100000, 10);
+    CU_ASSERT_FATAL(between != NULL);
+    for (unsigned i = 0; i < 4; i++)
+        CU_ASSERT_FATAL(pthread_create(&threads[i], NULL, take_all, &until) == 0);
+    for (unsigned i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    double seconds = (double)(clock_monotonic() - begin) / 1e9;
+    CU_ASSERT(taken > 0 && (double)taken <= 10 + 100000 * seconds);
+    bucket_close(between);
+}
+
 SUITE(stop, {"cancelled calls", test_cancel}, {"drained: what ends when", test_drain},
       {"time over while waiting for the rate", test_waiting_for_rate},
-      {"woken only when there is something", test_wakes})
+      {"woken only when there is something", test_wakes}, {"short of memory", test_short_memory},
+      {"one bucket, four threads", test_threads})
