@@ -35,13 +35,15 @@ enum argument_kind {
 /* Which commands take an option: bits by enum command. */
 #define OPTIONS_OF(command) (1u << COMMAND_##command)
 #define OPTIONS_OF_RUNS     (OPTIONS_OF(PROGRAM) | OPTIONS_OF(RUN))
-#define OPTIONS_OF_PLANS    (OPTIONS_OF_RUNS | OPTIONS_OF(CHECK) | OPTIONS_OF(GRAPH) | OPTIONS_OF(TRY))
-#define OPTIONS_OF_GRAPH    OPTIONS_OF(GRAPH)
-#define OPTIONS_OF_TRY      OPTIONS_OF(TRY)
-#define OPTIONS_OF_FMT      OPTIONS_OF(FMT)
-#define OPTIONS_OF_EVAL     OPTIONS_OF(EVAL)
-#define OPTIONS_OF_HELP     OPTIONS_OF(HELP)
-#define OPTIONS_OF_ANY      ((1u << COMMAND_COUNT) - 1)
+#define OPTIONS_OF_STATE    OPTIONS_OF(STATE)
+#define OPTIONS_OF_PLANS                                                                           \
+    (OPTIONS_OF_RUNS | OPTIONS_OF(CHECK) | OPTIONS_OF(GRAPH) | OPTIONS_OF(TRY) | OPTIONS_OF(STATE))
+#define OPTIONS_OF_GRAPH OPTIONS_OF(GRAPH)
+#define OPTIONS_OF_TRY   OPTIONS_OF(TRY)
+#define OPTIONS_OF_FMT   OPTIONS_OF(FMT)
+#define OPTIONS_OF_EVAL  OPTIONS_OF(EVAL)
+#define OPTIONS_OF_HELP  OPTIONS_OF(HELP)
+#define OPTIONS_OF_ANY   ((1u << COMMAND_COUNT) - 1)
 
 struct argument_spec {
     char letter; /* 0: none */
@@ -76,6 +78,7 @@ struct arguments {
     bool dot;
     bool write;
     bool check;
+    bool forget;
     bool man;
     bool markdown;
     bool help;

@@ -24,12 +24,6 @@ static int refuse(const char *name)
     return 2;
 }
 
-int command_state(const struct arguments *arguments)
-{
-    (void)arguments;
-    return refuse("state");
-}
-
 int command_replay(const struct arguments *arguments)
 {
     (void)arguments;

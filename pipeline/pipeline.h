@@ -118,6 +118,10 @@ const char *run_never_seen(const struct run *run, uint32_t index);      /* "stat
 const char *run_never_seen_hint(const struct run *run, uint32_t index); /* "status" or NULL */
 void run_close(struct run *run);
 
+/* `leat state`: where each sink says the pipeline stands, on `out`; `forget`: has them forget it.
+ * ERROR_LOCKED where a run holds one of them. */
+bool plan_show_state(struct plan *plan, bool forget, FILE *out, struct error *error);
+
 /* `leat try`: the first `count` records before and after each stage, side by side, on `out`. */
 bool plan_try(struct plan *plan, uint32_t count, FILE *out, struct error *error);
 /* The first rows a sink wrote, as a table, for `make run` and `--verbose`; SQLite and files. */

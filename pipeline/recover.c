@@ -17,28 +17,14 @@
 #define LOCK_PAUSE    (NANOSECONDS / 20)
 #define ARENA_LIMIT   ((size_t)256 << 20)
 
-struct standing {
-    struct sink_actor *sink;
-    bool rejects;
-    bool found;
-    struct commit_record record;
-    struct commit_text text;
-};
-
-struct recovery {
-    struct run *run;
-    struct standing standings[BATCH_MAX_SINKS + 1];
-    uint32_t count;
-    struct arena arena;
-};
-
 static bool can_recover(const struct sink *sink)
 {
     return sink->ops->recover && sink->ops->resume;
 }
 
 /* Asks until the lock is free, or for as long as it is worth. */
-static bool ask(struct recovery *recovery, struct standing *standing, struct error *error)
+static bool ask(struct recovery *recovery, struct standing *standing, bool patient,
+                struct error *error)
 {
     struct run *run = recovery->run;
     struct sink *sink = standing->sink->sink->sink;
@@ -47,7 +33,7 @@ static bool ask(struct recovery *recovery, struct standing *standing, struct err
     while (!sink->ops->recover(sink, &standing->record, &standing->found, error)) {
         if (error->code != ERROR_LOCKED)
             return error_add_context(error, "%s", standing->sink->actor.name);
-        if (!run->plan->options.wait && clock_monotonic() - begin > LOCK_PATIENCE)
+        if (!patient || (!run->plan->options.wait && clock_monotonic() - begin > LOCK_PATIENCE))
             return false;
         if (run->plan->options.wait && !said)
             log_line("waiting: %s", error->text);
@@ -58,9 +44,11 @@ static bool ask(struct recovery *recovery, struct standing *standing, struct err
     return true;
 }
 
-static bool ask_all(struct recovery *recovery, struct error *error)
+bool recovery_ask(struct recovery *recovery, struct run *run, bool patient, struct error *error)
 {
-    struct run *run = recovery->run;
+    *recovery = (struct recovery){.run = run};
+    if (!arena_open(&recovery->arena, ARENA_LIMIT, ARENA_LIMIT, error))
+        return false;
     const struct checkpoint *checkpoint = &run->checkpoint;
     for (uint32_t i = 0; i < checkpoint->order_count; i++) {
         struct sink_actor *sink = checkpoint->order[i];
@@ -68,7 +56,7 @@ static bool ask_all(struct recovery *recovery, struct error *error)
             continue;
         struct standing *standing = &recovery->standings[recovery->count++];
         *standing = (struct standing){.sink = sink, .rejects = sink == &run->rejects};
-        if (!ask(recovery, standing, error))
+        if (!ask(recovery, standing, patient, error))
             return false;
         if (!standing->found || run->plan->options.fresh)
             continue;
@@ -297,8 +285,6 @@ static bool recover(struct recovery *recovery, struct error *error)
 {
     struct run *run = recovery->run;
     struct standing *base;
-    if (!ask_all(recovery, error))
-        return false;
     for (uint32_t i = 0; i < recovery->count; i++) {
         const struct commit_record *record = &recovery->standings[i].record;
         if (!recovery->standings[i].found)
@@ -321,12 +307,15 @@ static bool recover(struct recovery *recovery, struct error *error)
     return resume_all(recovery, 0, 0, error);
 }
 
+void recovery_close(struct recovery *recovery)
+{
+    arena_close(&recovery->arena);
+}
+
 bool recover_run(struct run *run, struct error *error)
 {
-    struct recovery recovery = {.run = run};
-    if (!arena_open(&recovery.arena, ARENA_LIMIT, ARENA_LIMIT, error))
-        return false;
-    bool done = recover(&recovery, error);
-    arena_close(&recovery.arena);
+    struct recovery recovery;
+    bool done = recovery_ask(&recovery, run, true, error) && recover(&recovery, error);
+    recovery_close(&recovery);
     return done;
 }

@@ -144,7 +144,7 @@ static bool open_queues(struct run *run, struct error *error)
            ordered_open(&run->settled, run->batch_count, error);
 }
 
-struct run *run_open(struct plan *plan, bool simulated, struct error *error)
+struct run *run_make(struct plan *plan, bool simulated, struct error *error)
 {
     struct run *run = memory_take_zeroed(1, sizeof(*run));
     if (!run) {
@@ -165,7 +165,16 @@ struct run *run_open(struct plan *plan, bool simulated, struct error *error)
         error_set(error, ERROR_MEMORY, "no memory for the run");
     else if (pool_open(run, error) && open_queues(run, error) && open_source(run, error) &&
              open_workers(run, error) && open_serials(run, error) && open_sinks(run, error) &&
-             checkpoint_open(run, error) && recover_run(run, error))
+             checkpoint_open(run, error))
+        return run;
+    run_close(run);
+    return NULL;
+}
+
+struct run *run_open(struct plan *plan, bool simulated, struct error *error)
+{
+    struct run *run = run_make(plan, simulated, error);
+    if (!run || recover_run(run, error))
         return run;
     run_close(run);
     return NULL;

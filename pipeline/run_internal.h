@@ -8,6 +8,7 @@
 
 #include "core/thread.h"
 #include "io/engine.h"
+#include "pipeline/commit_text.h"
 #include "pipeline/part.h"
 #include "pipeline/plan.h"
 #include "pipeline/ring.h"
@@ -219,6 +220,8 @@ struct run {
 
 /* run.c */
 #define RUN_MAX_ACTORS (256 + PLAN_MAX_SEGMENTS + BATCH_MAX_SINKS + 2)
+/* All actors, without asking the sinks where they stand. */
+struct run *run_make(struct plan *plan, bool simulated, struct error *error);
 /* Everything but the threads; the simulator steps the actors itself. Closed by run_close. */
 struct run *run_open(struct plan *plan, bool simulated, struct error *error);
 /* All actors of the run; `actors` has room for RUN_MAX_ACTORS. */
@@ -277,6 +280,25 @@ void checkpoint_pass(struct sink_actor *sink);
 /* recover.c: where the last run stands, and going on from there. Main thread, at the end of
  * run_open. */
 MUST_USE bool recover_run(struct run *run, struct error *error);
+
+struct standing {
+    struct sink_actor *sink;
+    bool rejects;
+    bool found;
+    struct commit_record record;
+    struct commit_text text;
+};
+/* Where the sinks stand, rejects first. Closed by recovery_close, in any case. */
+struct recovery {
+    struct run *run;
+    struct standing standings[BATCH_MAX_SINKS + 1];
+    uint32_t count;
+    struct arena arena;
+};
+/* Asks each sink that stores anything. `patient`: locks are asked for again for a while. */
+MUST_USE bool recovery_ask(struct recovery *recovery, struct run *run, bool patient,
+                           struct error *error);
+void recovery_close(struct recovery *recovery);
 
 /* run_async.c */
 enum step_result async_step(struct actor *actor);
