@@ -45,6 +45,7 @@ struct sink_limits {
 
 struct sink_context {
     const struct options *options;
+    const struct program *program; /* where they stand: for templates; NULL: nowhere */
     struct scope *scope;       /* at the end of the flow: templates, columns */
     const struct shape *shape; /* what is written; its fields are set before the first encode */
     const char *file;          /* -o, or NULL */

@@ -55,6 +55,7 @@ struct source_limits {
 
 struct source_context {
     const struct options *options;
+    const struct program *program; /* where they stand: for templates; NULL: nowhere */
     const struct option_value *arguments; /* (unused where options hold positionals) */
     const struct format_table *formats;
     const char *const *files; /* names from the command line for a left out `from`, or NULL */

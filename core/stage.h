@@ -40,6 +40,7 @@ struct stage_context {
     struct scope *scope;
     struct diagnostics *diagnostics; /* errors are added here; open returns false after any */
     const struct options *options;
+    const struct program *program; /* where they stand: for templates (lang/template_cells.h) */
     uint16_t index; /* of the stage in the plan */
     uint64_t seed;  /* of the run (sample) */
     size_t memory;  /* bytes that a stage with state may keep: a line of the memory plan */
@@ -95,9 +96,9 @@ struct stage_ops {
     bool (*restore)(struct stage *stage, struct string state, struct error *error);
 };
 
-/* Failures that took no record out (a lookup with `otherwise null`), by cause: told once each at the
- * end, with their number. One writer, the stage's thread; others read `count` with acquire and the
- * numbers relaxed. What finds no place counts in `others`. */
+/* Failures that took no record out (a lookup with `otherwise null`), by cause: told once each at
+ * the end, with their number. One writer, the stage's thread; others read `count` with acquire and
+ * the numbers relaxed. What finds no place counts in `others`. */
 #define STAGE_CAUSES 16
 struct stage_cause {
     uint64_t number;

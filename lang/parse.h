@@ -24,8 +24,9 @@ struct template_part {
     const struct node *node;
 };
 /* Splits the text of `value`; parts live in the program's memory. Diagnostics point into the
- * string. False after an error. */
-bool template_parse(struct program *program, const struct option_value *value,
+ * string. A text from env(), secret() or a default holds no expressions: it is one literal. False
+ * after an error. */
+bool template_parse(const struct program *program, const struct option_value *value,
                     struct diagnostics *diagnostics, const struct template_part **parts,
                     uint32_t *count);
 

@@ -4,13 +4,15 @@
 #include "lang/parse.h"
 #include "lang/parser.h"
 
-/* For each byte of the decoded text, and its end, the place in the program. */
+/* For each byte of the decoded text, and its end, the place in the program. *literal: the text does
+ * not stand in the program, so it holds no expressions. */
 static const uint32_t *map_offsets(struct parser *parser, const struct program *program,
-                                   const struct option_value *value)
+                                   const struct option_value *value, bool *literal)
 {
     uint32_t *offsets = parser_take(parser, value->text.length + 1, sizeof(*offsets));
     struct lexer lexer = {.text = program->text, .position = value->span.start};
     struct token token = {.kind = TOKEN_END};
+    *literal = false;
     if (!value->is_default && !value->is_secret) {
         token = lexer_next(&lexer);
         if (token.kind == TOKEN_NAME && string_equal_text(token.text, value->spec->name))
@@ -25,7 +27,9 @@ static const uint32_t *map_offsets(struct parser *parser, const struct program *
             length == value->text.length)
             return mapped;
     }
-    /* From a default or the environment: everything points to where it was asked for. */
+    /* From a default or the environment: everything points to where it was asked for. Names in it
+     * are not in the program, whose names the plan has counted; a secret must not be shown. */
+    *literal = true;
     for (size_t i = 0; i <= value->text.length; i++)
         offsets[i] = i < value->text.length ? value->span.start : value->span.end;
     return offsets;
@@ -126,15 +130,25 @@ static bool split(struct splitter *splitter)
     return true;
 }
 
+/* The text as it is: one literal, or nothing. */
+static bool keep_whole(struct splitter *splitter)
+{
+    struct template_part part = {.literal = splitter->text};
+    splitter->count = splitter->text.length > 0;
+    splitter->parts = parser_keep(&splitter->parser, &part, splitter->count, sizeof(part));
+    return true;
+}
+
 static void read_template(struct parser *parser, void *context)
 {
     struct splitter *splitter = context;
-    splitter->offsets = map_offsets(parser, splitter->program, splitter->value);
+    bool literal;
+    splitter->offsets = map_offsets(parser, splitter->program, splitter->value, &literal);
     parser->lexer = (struct lexer){.text = splitter->text, .offsets = splitter->offsets};
-    splitter->good = split(splitter);
+    splitter->good = literal ? keep_whole(splitter) : split(splitter);
 }
 
-bool template_parse(struct program *program, const struct option_value *value,
+bool template_parse(const struct program *program, const struct option_value *value,
                     struct diagnostics *diagnostics, const struct template_part **parts,
                     uint32_t *count)
 {

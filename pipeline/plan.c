@@ -106,6 +106,7 @@ static bool source_open(struct plan *plan, const struct source_ops *ops,
     entry->span = span;
     entry->context = (struct source_context){
         .options = options,
+        .program = plan->program,
         .formats = &formats_all,
         .format_name = plan->from.options ? NULL : plan->options.from_format,
         .limits =
@@ -234,6 +235,7 @@ static bool plan_stages(struct plan *plan)
             .scope = plan->scope,
             .diagnostics = plan->diagnostics,
             .options = &statement->options,
+            .program = plan->program,
             .index = (uint16_t)plan->stage_count,
             .seed = plan->settings.seed,
             .memory = plan->limits.stage_memory,
@@ -288,6 +290,7 @@ static bool sink_open(struct plan *plan, struct plan_sink *entry, const struct s
     entry->span = span;
     entry->context = (struct sink_context){
         .options = options,
+        .program = plan->program,
         .scope = plan->scope,
         .shape = NULL, /* set by plan_shape, before the first encode */
         .formats = &formats_all,
@@ -312,8 +315,7 @@ static bool sink_open(struct plan *plan, struct plan_sink *entry, const struct s
         entry->context.file = rejects ? plan->options.reject_file : plan->options.output;
     if (path && !rejects && path->spec->kind == OPTION_TEMPLATE &&
         template_has_expressions(path->text)) {
-        entry->path =
-            template_open((struct program *)plan->program, plan->scope, path, plan->diagnostics);
+        entry->path = template_open(plan->program, plan->scope, path, plan->diagnostics);
         if (!entry->path)
             return false;
         entry->moves = scope_take_moves(plan->scope);

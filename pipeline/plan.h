@@ -8,12 +8,12 @@
 #include "core/source.h"
 #include "core/stage.h"
 #include "lang/scope.h"
+#include "lang/template_cells.h"
 #include "pipeline/dialect.h"
 #include "pipeline/fingerprint.h"
 #include "pipeline/limits.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/settings.h"
-#include "pipeline/template.h"
 
 #define PLAN_MAX_STAGES   256
 #define PLAN_MAX_SEGMENTS 32

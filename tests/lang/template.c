@@ -1,12 +1,12 @@
 /* Templates of paths: whatever a record says, no path leaves the place that the template gives it.
  */
-#include "pipeline/template.h"
+#include "lang/template_cells.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/fault.h"
-#include "pipeline/pipeline.h"
+#include "tests/lang/fixture.h"
 #include "tests/suite.h"
 
 /* A template whose expressions see one field, `a`. */
@@ -30,7 +30,7 @@ static void rig_open(struct rig *rig, const char *template)
     *rig = (struct rig){0};
     snprintf(rig->text, sizeof(rig->text), "into file \"%s\"", template);
     diagnostics_open(&rig->diagnostics, "test", (struct string){rig->text, strlen(rig->text)});
-    rig->program = program_parse(registry_get(), &rig->diagnostics);
+    rig->program = program_parse(&fixture_registry, &rig->diagnostics);
     rig->scope = scope_open(&rig->diagnostics, NULL, 64);
     rig->evaluator = evaluator_open(&error);
     CU_ASSERT_FATAL(rig->program && rig->scope && rig->evaluator && !rig->diagnostics.errors);
