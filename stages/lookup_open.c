@@ -1,0 +1,310 @@
+/* Opening a lookup: its words, the names that its expressions see, its fields. Main thread. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/fault.h"
+#include "stages/lookup.h"
+
+/* ---- expressions with names of the lookup's own ---- */
+
+enum own_names { NAMES_ANSWER = 1, NAMES_KEYS = 2, NAMES_RECORD = 4 };
+
+struct own_resolver {
+    struct resolver resolver; /* first */
+    struct lookup *lookup;
+    const struct resolver *record; /* for all other names, or NULL: there are none */
+    struct diagnostics *diagnostics;
+    enum own_names names;
+};
+
+static bool name_is(const struct path *path, const char *name)
+{
+    return string_equal_text(path->names[0], name);
+}
+
+static struct resolution own_resolve(void *context, const struct path *path)
+{
+    struct own_resolver *own = context;
+    struct lookup *lookup = own->lookup;
+    if ((own->names & NAMES_ANSWER) && name_is(path, "answer"))
+        return (struct resolution){RESOLVED_COLUMN, lookup->answer_name, 1};
+    if ((own->names & NAMES_ANSWER) && name_is(path, "status"))
+        return (struct resolution){RESOLVED_COLUMN, lookup->status_name, 1};
+    if ((own->names & NAMES_KEYS) && name_is(path, "keys"))
+        return (struct resolution){RESOLVED_COLUMN, lookup->keys_name, 1};
+    if (own->record)
+        return own->record->resolve(own->record->context, path);
+    diagnostics_error(own->diagnostics, path->span, "\"%.*s\" is not known here, only %s",
+                      (int)path->names[0].length, path->names[0].data,
+                      own->names & NAMES_KEYS ? "keys: a request is made for many records"
+                                              : "answer and status are");
+    return (struct resolution){RESOLVED_COLUMN, lookup->answer_name, path->count};
+}
+
+static uint32_t own_record_column(void *context)
+{
+    struct own_resolver *own = context;
+    return own->record ? own->record->record_column(own->record->context)
+                       : own->lookup->answer_name;
+}
+
+static const struct expression *expression_keep(struct lookup *lookup,
+                                                struct expression *expression)
+{
+    if (expression && lookup->owned_count == lookup->owned_capacity) {
+        uint32_t capacity = lookup->owned_capacity ? lookup->owned_capacity * 2 : 8;
+        void *owned = memory_resize(lookup->owned, capacity * sizeof(struct expression *));
+        if (!owned) {
+            expression_free(expression);
+            return NULL;
+        }
+        lookup->owned = owned;
+        lookup->owned_capacity = capacity;
+    }
+    if (expression)
+        lookup->owned[lookup->owned_count++] = expression;
+    return expression;
+}
+
+static const struct expression *own_compile(struct stage_context *context, struct lookup *lookup,
+                                            const struct node *node, enum own_names names)
+{
+    struct own_resolver own = {
+        .resolver = {.context = &own, .resolve = own_resolve, .record_column = own_record_column},
+        .lookup = lookup,
+        .record = names & NAMES_RECORD ? scope_resolver(context->scope) : NULL,
+        .diagnostics = context->diagnostics,
+        .names = names,
+    };
+    const struct expression *kept =
+        expression_keep(lookup, expression_compile(node, &own.resolver, context->diagnostics));
+    if (!kept && context->diagnostics->errors == 0)
+        diagnostics_memory(context->diagnostics, node->span);
+    return kept;
+}
+
+const struct expression *lookup_compile(struct stage_context *context, struct lookup *lookup,
+                                        const struct node *node)
+{
+    return own_compile(context, lookup, node, lookup->gather.most ? NAMES_KEYS : NAMES_RECORD);
+}
+
+/* An option's expression, where it was given: *expression. */
+static bool option_compile(struct stage_context *context, struct lookup *lookup, const char *name,
+                           enum own_names names, const struct expression **expression)
+{
+    const struct option_value *value = option_find(context->options, name);
+    if (!value || !value->node)
+        return true;
+    *expression = own_compile(context, lookup, value->node, names);
+    return *expression != NULL;
+}
+
+/* ---- protections ---- */
+
+static int64_t phrase_number(const struct options *options, const char *name, unsigned index)
+{
+    const struct option_value *value = option_find(options, name);
+    return value ? value->numbers[index] : -1;
+}
+
+static bool refuse(struct stage_context *context, const char *name, const char *why)
+{
+    const struct option_value *value = option_find(context->options, name);
+    return diagnostics_error(context->diagnostics, value ? value->span : context->options->span,
+                             "%s %s", name, why);
+}
+
+static bool causes_read(struct stage_context *context, struct lookup *lookup)
+{
+    static const struct {
+        const char *word;
+        uint32_t outcomes;
+    } words[] = {
+        {"timeout", 1u << OUTCOME_TIMEOUT},
+        {"connect", 1u << OUTCOME_CONNECT},
+        {"broken", 1u << OUTCOME_BROKEN},
+    };
+    struct retry_causes *causes = &lookup->protections.causes;
+    const struct option_value *on = option_find(context->options, "on");
+    for (uint32_t i = 0; on && i < on->item_count; i++) {
+        struct string word = on->items[i].word;
+        if (word.length == 3 && word.data[1] == 'x') {
+            causes->classes |= (uint8_t)(1u << (word.data[0] - '0'));
+        } else if (word.data[0] >= '0' && word.data[0] <= '9') {
+            if (causes->status_count == ARRAY_SIZE(causes->statuses))
+                return diagnostics_error(context->diagnostics, on->items[i].span,
+                                         "more than %zu statuses; name their class (5xx)",
+                                         ARRAY_SIZE(causes->statuses));
+            uint16_t status = 0;
+            for (size_t digit = 0; digit < word.length && digit < 3; digit++)
+                status = (uint16_t)(status * 10 + (word.data[digit] - '0'));
+            causes->statuses[causes->status_count++] = status;
+        } else if (string_equal_text(word, "invalid")) {
+            lookup->retry_invalid = true;
+        }
+        for (size_t known = 0; known < ARRAY_SIZE(words); known++)
+            if (string_equal_text(word, words[known].word))
+                causes->outcomes |= words[known].outcomes;
+    }
+    return true;
+}
+
+static bool rate_open(struct stage_context *context, struct lookup *lookup)
+{
+    struct error error = {0};
+    const struct option_value *shared = option_find(context->options, "limit");
+    double rate = option_real(context->options, "rate", 0);
+    int64_t burst = option_integer(context->options, "burst", 1);
+    if (shared) {
+        lookup->bucket = bucket_shared(context->shared, shared->text, rate, burst, &error);
+        if (!lookup->bucket)
+            return diagnostics_error(context->diagnostics, shared->span, "%s", error.text);
+    } else if (rate > 0) {
+        lookup->bucket = bucket_open(rate, burst);
+        if (!lookup->bucket)
+            return diagnostics_memory(context->diagnostics, context->options->span);
+    }
+    lookup->protections.bucket = lookup->bucket;
+    return true;
+}
+
+static bool protections_read(struct stage_context *context, struct lookup *lookup)
+{
+    const struct options *options = context->options;
+    struct protections *protections = &lookup->protections;
+    int64_t concurrency = option_integer(options, "concurrency", 16);
+    int64_t retries = option_integer(options, "retry", 3);
+    int64_t trials = option_integer(options, "trials", 1);
+    int64_t failures = phrase_number(options, "breaker", 0);
+    if (concurrency < 1 || concurrency > 65536)
+        return refuse(context, "concurrency", "is a number from 1 to 65536");
+    if (retries > 1000)
+        return refuse(context, "retry", "is a number up to 1000");
+    if (trials < 1 || trials > 1000000)
+        return refuse(context, "trials", "is a number from 1 to 1000000");
+    if (failures == 0 || failures > UINT32_MAX)
+        return refuse(context, "breaker", "opens after one failure or more");
+    *protections = (struct protections){
+        .concurrency = (uint32_t)concurrency,
+        .adaptive = option_given(options, "adaptive"),
+        .timeout = option_integer(options, "timeout", 30 * 1000000000LL),
+        .total_timeout = option_integer(options, "total_timeout", 0),
+        .retries = (uint32_t)retries,
+        .repeat_all = option_given(options, "repeat"),
+        .retry_budget = 0.2,
+        .breaker_failures = failures > 0 ? (uint32_t)failures : 0,
+        .breaker_pause = phrase_number(options, "breaker", 1),
+        .breaker_trials = (uint32_t)trials,
+    };
+    const struct option_value *backoff = option_find(options, "backoff");
+    if (backoff) {
+        protections->backoff_least = backoff->numbers[0];
+        protections->backoff_most = backoff->numbers[1];
+    }
+    if (protections->timeout <= 0)
+        return refuse(context, "timeout", "is longer than nothing");
+    int64_t hedge = phrase_number(options, "hedge", 0);
+    int64_t percentile = phrase_number(options, "hedge", 1);
+    if (hedge > 0)
+        protections->hedge_after = hedge;
+    if (percentile > 0)
+        protections->hedge_percentile = (double)percentile / 10000;
+    return causes_read(context, lookup) && rate_open(context, lookup);
+}
+
+static bool cache_read(struct stage_context *context, struct lookup *lookup)
+{
+    if (!option_find(context->options, "cache"))
+        return true;
+    int64_t entries = phrase_number(context->options, "cache", 0);
+    int64_t live = phrase_number(context->options, "cache", 1);
+    int64_t negative = phrase_number(context->options, "cache", 2);
+    if (entries < 1 || entries > UINT32_MAX)
+        return refuse(context, "cache", "has room for one answer or more");
+    lookup->cache_settings = (struct cache_settings){
+        .entries = (uint32_t)entries,
+        .live = live < 0 ? INT64_MAX / 2 : live,
+        .live_failure = negative < 0 ? 0 : negative,
+    };
+    return true;
+}
+
+/* ---- the stage ---- */
+
+struct lookup *lookup_open(struct stage_context *context, const struct lookup_kind *kind,
+                           size_t size)
+{
+    struct lookup *lookup = stage_make(context, kind->ops, size);
+    if (!lookup)
+        return NULL;
+    lookup->kind = kind;
+    lookup->seed = context->seed + context->index;
+    lookup->memory = context->memory;
+    lookup->stage.descriptor = -1;
+    lookup->stage.causes = &lookup->causes;
+    lookup->stage.as_completed = option_word_is(context->options, "order", "none");
+    lookup->raw = option_word_is(context->options, "response", "raw");
+    lookup->answer_limit = (size_t)option_integer(context->options, "answer_limit", 16 << 20);
+    lookup->answer_name = scope_hidden_column(context->scope);
+    lookup->status_name = scope_hidden_column(context->scope);
+    lookup->keys_name = scope_hidden_column(context->scope);
+    const struct option_value *otherwise = option_find(context->options, "otherwise");
+    if (otherwise && otherwise->node)
+        lookup->otherwise = OTHERWISE_VALUE;
+    else if (option_word_is(context->options, "otherwise", "stop"))
+        lookup->otherwise = OTHERWISE_STOP;
+    bool good = protections_read(context, lookup);
+    good &= cache_read(context, lookup);
+    good &= lookup_gather_open(context, lookup);
+    good &= option_compile(context, lookup, "take", NAMES_ANSWER | NAMES_RECORD, &lookup->take);
+    good &= option_compile(context, lookup, "otherwise", NAMES_ANSWER | NAMES_RECORD,
+                           &lookup->otherwise_value);
+    good &= option_compile(context, lookup, "retry_when", NAMES_ANSWER, &lookup->retry_when);
+    good &= option_compile(context, lookup, "items", NAMES_ANSWER, &lookup->gather.items);
+    good &= option_compile(context, lookup, "key", NAMES_RECORD, &lookup->gather.key);
+    if (good)
+        return lookup;
+    lookup_close(&lookup->stage);
+    return NULL;
+}
+
+static uint32_t field_bind(struct stage_context *context, const char *option)
+{
+    const struct option_value *name = option_find(context->options, option);
+    return name ? scope_put_field(context->scope, name->text, true) : COLUMN_NONE;
+}
+
+bool lookup_finish(struct stage_context *context, struct lookup *lookup)
+{
+    lookup->before = scope_take_moves(context->scope);
+    lookup->field = field_bind(context, "name");
+    lookup->status = field_bind(context, "status");
+    lookup->latency = field_bind(context, "latency");
+    lookup->attempts = field_bind(context, "attempts");
+    lookup->after = scope_take_moves(context->scope);
+    /* what is no map is not asked for; the other moves copy the fields when they are there */
+    uint32_t checks = 0;
+    while (checks < lookup->after.count && lookup->after.items[checks].kind == MOVE_CHECK_MAP)
+        checks++;
+    lookup->checks = (struct moves){lookup->after.items, checks};
+    lookup->after.items += checks;
+    lookup->after.count -= checks;
+    return context->diagnostics->errors == 0;
+}
+
+void lookup_close(struct stage *stage)
+{
+    struct lookup *lookup = (struct lookup *)stage;
+    if (!lookup)
+        return;
+    dispatcher_close(lookup->dispatcher);
+    lookup_pools_close(lookup);
+    if (lookup->kind->close)
+        lookup->kind->close(lookup);
+    for (uint32_t i = 0; i < lookup->owned_count; i++)
+        expression_free(lookup->owned[i]);
+    free(lookup->owned);
+    bucket_close(lookup->bucket);
+    stage_free(stage);
+}
