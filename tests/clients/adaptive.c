@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/clients/rig.h"
+#include "tests/clients/stand.h"
 #include "tests/suite.h"
 
-static struct rig rig;
+static struct stand stand;
 
 struct span_seen {
     double limit;      /* mean over the second half */
@@ -22,46 +22,46 @@ static struct span_seen watch(uint32_t calls)
     uint64_t half_arrivals = 0;
     int64_t half = 0;
     double weight = 0;
-    rig_open(&rig, calls);
-    while (rig.reaped < calls) {
-        while (rig.submitted < calls && dispatcher_pending(rig.dispatcher) < 2000)
-            rig_submit(&rig);
-        int64_t before = rig.now;
-        uint32_t limit = rig_counts(&rig).concurrency_now;
-        rig_advance(&rig, INT64_MAX);
-        CU_ASSERT_FATAL(limit >= 1 && limit <= rig.protections.concurrency);
-        if (rig.reaped < calls / 2 || rig.submitted == calls)
+    stand_open(&stand, calls);
+    while (stand.reaped < calls) {
+        while (stand.submitted < calls && dispatcher_pending(stand.dispatcher) < 2000)
+            stand_submit(&stand);
+        int64_t before = stand.now;
+        uint32_t limit = stand_counts(&stand).concurrency_now;
+        stand_advance(&stand, INT64_MAX);
+        CU_ASSERT_FATAL(limit >= 1 && limit <= stand.protections.concurrency);
+        if (stand.reaped < calls / 2 || stand.submitted == calls)
             continue;
         if (!half) {
-            half = rig.now;
-            half_arrivals = rig.reaped;
-            before = rig.now;
+            half = stand.now;
+            half_arrivals = stand.reaped;
+            before = stand.now;
         }
-        seen.limit += (double)limit * (double)(rig.now - before);
-        weight += (double)(rig.now - before);
-        seen.throughput = (double)(rig.reaped - half_arrivals) * 1e9 / (double)(rig.now - half);
+        seen.limit += (double)limit * (double)(stand.now - before);
+        weight += (double)(stand.now - before);
+        seen.throughput = (double)(stand.reaped - half_arrivals) * 1e9 / (double)(stand.now - half);
     }
     seen.limit /= weight;
-    for (uint64_t i = calls / 2; i < calls && i < rig.log.arrivals_most; i++)
+    for (uint64_t i = calls / 2; i < calls && i < stand.log.arrivals_most; i++)
         seen.latency +=
-            (double)(rig.log.arrivals[i].over - rig.log.arrivals[i].time) / 1e6 * 2 / calls;
-    seen.most = rig.log.in_flight_most;
-    rig_close(&rig);
+            (double)(stand.log.arrivals[i].over - stand.log.arrivals[i].time) / 1e6 * 2 / calls;
+    seen.most = stand.log.in_flight_most;
+    stand_close(&stand);
     if (getenv("LEAT_TEST_SHOW"))
-        printf("workers %u: limit %.1f, %.0f/s, %.1f ms, most %u\n", rig.peers.workers, seen.limit,
-               seen.throughput, seen.latency, seen.most);
+        printf("workers %u: limit %.1f, %.0f/s, %.1f ms, most %u\n", stand.peers.workers,
+               seen.limit, seen.throughput, seen.latency, seen.most);
     return seen;
 }
 
 static void defaults(uint32_t workers, int64_t least, int64_t mean, uint64_t seed)
 {
-    rig_defaults(&rig);
-    rig.protections.adaptive = true;
-    rig.protections.concurrency = 500;
-    rig.peers.workers = workers;
-    rig.peers.service_least = least;
-    rig.peers.service_mean = mean;
-    rig.peers.seed = seed;
+    stand_defaults(&stand);
+    stand.protections.adaptive = true;
+    stand.protections.concurrency = 500;
+    stand.peers.workers = workers;
+    stand.peers.service_least = least;
+    stand.peers.service_mean = mean;
+    stand.peers.seed = seed;
 }
 
 /* Every request takes 10 ms: the best is `workers` at once; the capacity 100 * workers a second. */
@@ -115,8 +115,8 @@ static void slower(void *context, const struct request *request, int64_t now,
 static void test_slower_server(void)
 {
     defaults(50, 10 * MILLISECOND, 0, 1);
-    change_at = RIG_START + 3 * SECOND;
-    rig.peers.answer = slower;
+    change_at = STAND_START + 3 * SECOND;
+    stand.peers.answer = slower;
     struct span_seen seen = watch(60000);
     CU_ASSERT(seen.limit >= 0.8 * 50 && seen.limit <= 1.35 * 50);
     CU_ASSERT(seen.throughput >= 0.9 * 50 * 100 / 3);
@@ -126,11 +126,11 @@ static void test_slower_server(void)
 static void test_refusals(void)
 {
     defaults(0, 10 * MILLISECOND, 0, 1);
-    rig.peers.refused = 0.5;
+    stand.peers.refused = 0.5;
     CU_ASSERT(watch(30000).limit < 3);
     defaults(0, 10 * MILLISECOND, 0, 1);
-    rig.peers.refused = 0.5;
-    rig.peers.refused_status = 500;
+    stand.peers.refused = 0.5;
+    stand.peers.refused_status = 500;
     CU_ASSERT(watch(60000).limit > 400);
 }
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/clients/rig.h"
+#include "tests/clients/stand.h"
 #include "tests/core/random.h"
 #include "tests/suite.h"
 
@@ -116,7 +116,7 @@ static void test_many_peers(void)
     breakers_close(breakers);
 }
 
-static struct rig rig;
+static struct stand stand;
 
 /* Fails until the time comes. */
 static void failing_until(void *context, const struct request *request, int64_t now,
@@ -129,8 +129,8 @@ static void failing_until(void *context, const struct request *request, int64_t 
 static unsigned arrivals_between(int64_t from, int64_t to)
 {
     unsigned count = 0;
-    for (uint64_t i = 0; i < rig.log.arrival_count; i++)
-        count += rig.log.arrivals[i].time >= from && rig.log.arrivals[i].time < to;
+    for (uint64_t i = 0; i < stand.log.arrival_count; i++)
+        count += stand.log.arrivals[i].time >= from && stand.log.arrivals[i].time < to;
     return count;
 }
 
@@ -138,52 +138,52 @@ static unsigned arrivals_between(int64_t from, int64_t to)
  * s: open until 30.41 s; three trials fail at once: open until about 60.5 s; then all is well. */
 static void test_from_outside(void)
 {
-    int64_t well = RIG_START + 45 * SECOND;
-    rig_defaults(&rig);
-    rig.protections.breaker_failures = 5;
-    rig.protections.breaker_pause = 30 * SECOND;
-    rig.protections.breaker_trials = 3;
-    rig.peers.service_least = 150 * MILLISECOND;
-    rig.peers.answer = failing_until;
-    rig.peers.context = &well;
-    rig_open(&rig, 1000);
+    int64_t well = STAND_START + 45 * SECOND;
+    stand_defaults(&stand);
+    stand.protections.breaker_failures = 5;
+    stand.protections.breaker_pause = 30 * SECOND;
+    stand.protections.breaker_trials = 3;
+    stand.peers.service_least = 150 * MILLISECOND;
+    stand.peers.answer = failing_until;
+    stand.peers.context = &well;
+    stand_open(&stand, 1000);
     for (int64_t i = 0; i < 1000; i++) {
-        rig_submit(&rig);
-        while (rig_advance(&rig, RIG_START + (i + 1) * 100 * MILLISECOND))
+        stand_submit(&stand);
+        while (stand_advance(&stand, STAND_START + (i + 1) * 100 * MILLISECOND))
             ;
     }
-    rig_run(&rig, 1);
-    CU_ASSERT_EQUAL_FATAL(rig.change_count, 5);
+    stand_run(&stand, 1);
+    CU_ASSERT_EQUAL_FATAL(stand.change_count, 5);
     static const char *const states[] = {"peer open", "peer half-open", "peer open",
                                          "peer half-open", "peer closed"};
     for (unsigned i = 0; i < 5; i++)
-        CU_ASSERT_STRING_EQUAL(rig.changes[i], states[i]);
+        CU_ASSERT_STRING_EQUAL(stand.changes[i], states[i]);
     /* sent at 0, 100, … ms: the fifth failure ends at 400 + 150 */
-    int64_t opened = RIG_START + 550 * MILLISECOND;
-    CU_ASSERT_EQUAL(rig.change_times[0], opened);
-    CU_ASSERT_EQUAL(arrivals_between(RIG_START, opened), 6);
+    int64_t opened = STAND_START + 550 * MILLISECOND;
+    CU_ASSERT_EQUAL(stand.change_times[0], opened);
+    CU_ASSERT_EQUAL(arrivals_between(STAND_START, opened), 6);
     CU_ASSERT_EQUAL(arrivals_between(opened, opened + 30 * SECOND), 0);
-    CU_ASSERT_EQUAL(rig.change_times[1], RIG_START + 30600 * MILLISECOND);
+    CU_ASSERT_EQUAL(stand.change_times[1], STAND_START + 30600 * MILLISECOND);
     /* trials at 30.6 and 30.7; the first fails at 30.75: open before the third is sent */
-    CU_ASSERT_EQUAL(rig.change_times[2], RIG_START + 30750 * MILLISECOND);
-    CU_ASSERT_EQUAL(arrivals_between(opened, RIG_START + 60750 * MILLISECOND), 2);
-    CU_ASSERT_EQUAL(rig.change_times[3], RIG_START + 60800 * MILLISECOND);
+    CU_ASSERT_EQUAL(stand.change_times[2], STAND_START + 30750 * MILLISECOND);
+    CU_ASSERT_EQUAL(arrivals_between(opened, STAND_START + 60750 * MILLISECOND), 2);
+    CU_ASSERT_EQUAL(stand.change_times[3], STAND_START + 60800 * MILLISECOND);
     /* three trials, at 60.8, 60.9, 61.0, and no fourth until the third is back at 61.15 */
-    CU_ASSERT_EQUAL(rig.change_times[4], RIG_START + 61150 * MILLISECOND);
-    CU_ASSERT_EQUAL(arrivals_between(RIG_START + 60800 * MILLISECOND, rig.change_times[4]), 3);
-    struct dispatcher_counts counts = rig_counts(&rig);
+    CU_ASSERT_EQUAL(stand.change_times[4], STAND_START + 61150 * MILLISECOND);
+    CU_ASSERT_EQUAL(arrivals_between(STAND_START + 60800 * MILLISECOND, stand.change_times[4]), 3);
+    struct dispatcher_counts counts = stand_counts(&stand);
     CU_ASSERT_EQUAL(counts.breaker_opened, 2);
     CU_ASSERT_EQUAL(counts.breaker_closed, 1);
-    CU_ASSERT_EQUAL(counts.breaker_refusals, 1000 - rig.log.arrival_count);
+    CU_ASSERT_EQUAL(counts.breaker_refusals, 1000 - stand.log.arrival_count);
     for (unsigned i = 0; i < 1000; i++) {
-        const struct call *call = &rig.calls[i].call;
+        const struct call *call = &stand.calls[i].call;
         if (call->outcome != OUTCOME_OPEN)
             continue;
         CU_ASSERT_EQUAL(call->verdict, CALL_BAD);
         CU_ASSERT_EQUAL(call->latency, 0); /* refused at once */
         CU_ASSERT_EQUAL(call->attempts, 0);
     }
-    rig_close(&rig);
+    stand_close(&stand);
 }
 
 /* Half-open with a crowd waiting: exactly `trials` requests reach the peer, whatever `trials` is,
@@ -192,53 +192,53 @@ static void test_trials(void)
 {
     for (uint32_t trials = 1; trials <= 20; trials++) {
         int64_t well = INT64_MAX;
-        rig_defaults(&rig);
-        rig.protections.concurrency = 64;
-        rig.protections.breaker_failures = 5;
-        rig.protections.breaker_pause = 30 * SECOND;
-        rig.protections.breaker_trials = trials;
-        rig.peers.answer = failing_until;
-        rig.peers.context = &well;
-        rig_open(&rig, 300);
+        stand_defaults(&stand);
+        stand.protections.concurrency = 64;
+        stand.protections.breaker_failures = 5;
+        stand.protections.breaker_pause = 30 * SECOND;
+        stand.protections.breaker_trials = trials;
+        stand.peers.answer = failing_until;
+        stand.peers.context = &well;
+        stand_open(&stand, 300);
         for (unsigned i = 0; i < 100; i++)
-            rig_submit(&rig);
-        while (rig_advance(&rig, RIG_START + 31 * SECOND))
+            stand_submit(&stand);
+        while (stand_advance(&stand, STAND_START + 31 * SECOND))
             ;
-        CU_ASSERT_EQUAL(rig.change_count, 1);
-        CU_ASSERT_EQUAL(dispatcher_pending(rig.dispatcher), 0);
-        uint64_t before = rig.log.arrival_count;
+        CU_ASSERT_EQUAL(stand.change_count, 1);
+        CU_ASSERT_EQUAL(dispatcher_pending(stand.dispatcher), 0);
+        uint64_t before = stand.log.arrival_count;
         CU_ASSERT_EQUAL(before, 64);
         for (unsigned i = 0; i < 100; i++)
-            rig_submit(&rig);
-        rig_step(&rig);
-        CU_ASSERT_EQUAL(rig.log.arrival_count - before, trials);
-        CU_ASSERT_EQUAL(dispatcher_pending(rig.dispatcher), trials);
-        dispatcher_cancel(rig.dispatcher, &rig.calls[100].call); /* the first trial */
-        rig_submit(&rig);
-        rig_step(&rig);
-        CU_ASSERT_EQUAL(rig.log.arrival_count - before, trials + 1);
-        CU_ASSERT_EQUAL(rig.log.in_flight, trials);
-        well = rig.now; /* their answers were decided on arrival: they fail */
-        rig_advance(&rig, INT64_MAX);
-        CU_ASSERT_STRING_EQUAL(rig.changes[2], "peer open");
-        CU_ASSERT_EQUAL(dispatcher_pending(rig.dispatcher), 0);
-        rig_close(&rig);
+            stand_submit(&stand);
+        stand_step(&stand);
+        CU_ASSERT_EQUAL(stand.log.arrival_count - before, trials);
+        CU_ASSERT_EQUAL(dispatcher_pending(stand.dispatcher), trials);
+        dispatcher_cancel(stand.dispatcher, &stand.calls[100].call); /* the first trial */
+        stand_submit(&stand);
+        stand_step(&stand);
+        CU_ASSERT_EQUAL(stand.log.arrival_count - before, trials + 1);
+        CU_ASSERT_EQUAL(stand.log.in_flight, trials);
+        well = stand.now; /* their answers were decided on arrival: they fail */
+        stand_advance(&stand, INT64_MAX);
+        CU_ASSERT_STRING_EQUAL(stand.changes[2], "peer open");
+        CU_ASSERT_EQUAL(dispatcher_pending(stand.dispatcher), 0);
+        stand_close(&stand);
     }
 }
 
 /* 4xx is the peer's word, not its failure. */
 static void test_well_peer(void)
 {
-    rig_defaults(&rig);
-    rig.protections.breaker_failures = 2;
-    rig.protections.breaker_pause = SECOND;
-    rig.peers.refused = 1;
-    rig.peers.refused_status = 404;
-    rig_open(&rig, 50);
-    rig_run(&rig, 5);
-    CU_ASSERT_EQUAL(rig.log.arrival_count, 50);
-    CU_ASSERT_EQUAL(rig.change_count, 0);
-    rig_close(&rig);
+    stand_defaults(&stand);
+    stand.protections.breaker_failures = 2;
+    stand.protections.breaker_pause = SECOND;
+    stand.peers.refused = 1;
+    stand.peers.refused_status = 404;
+    stand_open(&stand, 50);
+    stand_run(&stand, 5);
+    CU_ASSERT_EQUAL(stand.log.arrival_count, 50);
+    CU_ASSERT_EQUAL(stand.change_count, 0);
+    stand_close(&stand);
 }
 
 SUITE(breaker, {"its states and times", test_states}, {"many peers", test_many_peers},

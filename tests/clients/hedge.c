@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/clients/rig.h"
+#include "tests/clients/stand.h"
 #include "tests/suite.h"
 
-static struct rig rig;
+static struct stand stand;
 static const struct request *before; /* the request that was sent last */
 
 /* Each request gets the service time that its body says, in ms; the second sending of the same
@@ -33,74 +33,74 @@ static void timed(void *context, const struct request *request, int64_t now,
 
 static void hedge_open(int64_t after, const char *body)
 {
-    rig_defaults(&rig);
+    stand_defaults(&stand);
     before = NULL;
-    rig.protections.hedge_after = after;
-    rig.peers.answer = timed;
-    rig_open(&rig, 1);
-    rig.calls[0].requests[0].body = (struct string){body, strlen(body)};
+    stand.protections.hedge_after = after;
+    stand.peers.answer = timed;
+    stand_open(&stand, 1);
+    stand.calls[0].requests[0].body = (struct string){body, strlen(body)};
 }
 
 static void test_hedge(void)
 {
     hedge_open(50 * MILLISECOND, "1000,20"); /* the hedge wins */
-    rig_run(&rig, 1);
-    CU_ASSERT_EQUAL_FATAL(rig.log.arrival_count, 2);
-    CU_ASSERT_EQUAL(rig.log.arrivals[1].time, RIG_START + 50 * MILLISECOND);
-    CU_ASSERT(rig.log.arrivals[0].cancelled);
-    CU_ASSERT_EQUAL(rig.log.arrivals[0].over, RIG_START + 70 * MILLISECOND);
-    CU_ASSERT_FALSE(rig.log.arrivals[1].cancelled);
-    CU_ASSERT_EQUAL(rig.calls[0].call.verdict, CALL_GOOD);
-    CU_ASSERT_EQUAL(rig.calls[0].call.attempts, 2);
-    CU_ASSERT_EQUAL(rig_counts(&rig).hedges, 1);
-    CU_ASSERT_EQUAL(rig_counts(&rig).hedges_won, 1);
-    rig_close(&rig);
+    stand_run(&stand, 1);
+    CU_ASSERT_EQUAL_FATAL(stand.log.arrival_count, 2);
+    CU_ASSERT_EQUAL(stand.log.arrivals[1].time, STAND_START + 50 * MILLISECOND);
+    CU_ASSERT(stand.log.arrivals[0].cancelled);
+    CU_ASSERT_EQUAL(stand.log.arrivals[0].over, STAND_START + 70 * MILLISECOND);
+    CU_ASSERT_FALSE(stand.log.arrivals[1].cancelled);
+    CU_ASSERT_EQUAL(stand.calls[0].call.verdict, CALL_GOOD);
+    CU_ASSERT_EQUAL(stand.calls[0].call.attempts, 2);
+    CU_ASSERT_EQUAL(stand_counts(&stand).hedges, 1);
+    CU_ASSERT_EQUAL(stand_counts(&stand).hedges_won, 1);
+    stand_close(&stand);
 
     hedge_open(50 * MILLISECOND, "60,1000"); /* the first wins */
-    rig_run(&rig, 1);
-    CU_ASSERT_EQUAL_FATAL(rig.log.arrival_count, 2);
-    CU_ASSERT(rig.log.arrivals[1].cancelled);
-    CU_ASSERT_EQUAL(rig.now, RIG_START + 60 * MILLISECOND);
-    CU_ASSERT_EQUAL(rig_counts(&rig).hedges_won, 0);
-    rig_close(&rig);
+    stand_run(&stand, 1);
+    CU_ASSERT_EQUAL_FATAL(stand.log.arrival_count, 2);
+    CU_ASSERT(stand.log.arrivals[1].cancelled);
+    CU_ASSERT_EQUAL(stand.now, STAND_START + 60 * MILLISECOND);
+    CU_ASSERT_EQUAL(stand_counts(&stand).hedges_won, 0);
+    stand_close(&stand);
 
     hedge_open(50 * MILLISECOND, "49"); /* no need */
-    rig_run(&rig, 1);
-    CU_ASSERT_EQUAL(rig.log.arrival_count, 1);
-    rig_close(&rig);
+    stand_run(&stand, 1);
+    CU_ASSERT_EQUAL(stand.log.arrival_count, 1);
+    stand_close(&stand);
 
     hedge_open(50 * MILLISECOND, "1000"); /* not for what must not be sent twice */
-    rig.calls[0].requests[0].repeatable = false;
-    rig_run(&rig, 1);
-    CU_ASSERT_EQUAL(rig.log.arrival_count, 1);
-    rig_close(&rig);
+    stand.calls[0].requests[0].repeatable = false;
+    stand_run(&stand, 1);
+    CU_ASSERT_EQUAL(stand.log.arrival_count, 1);
+    stand_close(&stand);
 
     hedge_open(50 * MILLISECOND, "100,100!"); /* a bad one ends nothing while one is under way */
-    rig_run(&rig, 1);
-    CU_ASSERT_EQUAL(rig.log.arrival_count, 2);
-    CU_ASSERT_EQUAL(rig.now, RIG_START + 150 * MILLISECOND);
-    CU_ASSERT_EQUAL(rig.calls[0].call.verdict, CALL_BAD);
-    rig_close(&rig);
+    stand_run(&stand, 1);
+    CU_ASSERT_EQUAL(stand.log.arrival_count, 2);
+    CU_ASSERT_EQUAL(stand.now, STAND_START + 150 * MILLISECOND);
+    CU_ASSERT_EQUAL(stand.calls[0].call.verdict, CALL_BAD);
+    stand_close(&stand);
 }
 
 /* No hedge before 100 answers, then only for what is slower than p95, and no flood of them. */
 static void test_percentile(void)
 {
     static char bodies[4000][8];
-    rig_defaults(&rig);
+    stand_defaults(&stand);
     before = NULL;
-    rig.protections.hedge_percentile = 0.95;
-    rig.protections.concurrency = 2;
-    rig.peers.answer = timed;
-    rig_open(&rig, 4000);
+    stand.protections.hedge_percentile = 0.95;
+    stand.protections.concurrency = 2;
+    stand.peers.answer = timed;
+    stand_open(&stand, 4000);
     for (unsigned i = 0; i < 4000; i++) { /* 1 … 100 ms, each as often, in a scattered order */
         int length = snprintf(bodies[i], sizeof(bodies[i]), "%u,1", i * 37 % 100 + 1);
-        rig.calls[i].requests[0].body = (struct string){bodies[i], (size_t)length};
+        stand.calls[i].requests[0].body = (struct string){bodies[i], (size_t)length};
     }
     unsigned first_hedged = 0, hedged = 0;
-    rig_run(&rig, 1);
+    stand_run(&stand, 1);
     for (unsigned i = 0; i < 4000; i++) {
-        const struct rig_call *call = &rig.calls[i];
+        const struct stand_call *call = &stand.calls[i];
         CU_ASSERT_EQUAL(call->call.verdict, CALL_GOOD);
         long own = strtol(bodies[i], NULL, 10);
         if (call->call.attempts == 2) {
@@ -116,80 +116,80 @@ static void test_percentile(void)
     CU_ASSERT(first_hedged >= 100);
     CU_ASSERT(hedged > 3900 / 50 && hedged < 3900 / 12); /* 5 %, give or take */
     uint64_t cancelled = 0;
-    for (uint64_t i = 0; i < rig.log.arrival_count; i++)
-        cancelled += rig.log.arrivals[i].cancelled;
+    for (uint64_t i = 0; i < stand.log.arrival_count; i++)
+        cancelled += stand.log.arrivals[i].cancelled;
     CU_ASSERT_EQUAL(cancelled, hedged); /* of each pair one */
-    CU_ASSERT_EQUAL(rig.log.in_flight, 0);
-    rig_close(&rig);
+    CU_ASSERT_EQUAL(stand.log.in_flight, 0);
+    stand_close(&stand);
 }
 
 static void race_open(uint32_t concurrency, const char *one, const char *two, const char *three)
 {
     static const struct string peers[3] = {{"one", 3}, {"two", 3}, {"three", 5}};
     const char *bodies[3] = {one, two, three};
-    rig_defaults(&rig);
+    stand_defaults(&stand);
     before = NULL;
-    rig.protections.concurrency = concurrency;
-    rig.protections.retries = 1;
-    rig.peers.answer = timed;
-    rig_open(&rig, 2);
+    stand.protections.concurrency = concurrency;
+    stand.protections.retries = 1;
+    stand.peers.answer = timed;
+    stand_open(&stand, 2);
     for (unsigned i = 0; i < 3; i++) {
-        rig.calls[0].requests[i].body = (struct string){bodies[i], strlen(bodies[i])};
-        rig.calls[0].requests[i].peer = peers[i];
+        stand.calls[0].requests[i].body = (struct string){bodies[i], strlen(bodies[i])};
+        stand.calls[0].requests[i].peer = peers[i];
     }
-    rig.calls[0].call.request_count = 3;
-    rig.calls[1].requests[0].body = STRING("5");
+    stand.calls[0].call.request_count = 3;
+    stand.calls[1].requests[0].body = STRING("5");
 }
 
 static void test_race(void)
 {
     race_open(8, "70", "30", "50");
-    rig_submit(&rig);
-    rig_run(&rig, 1);
-    CU_ASSERT_STRING_EQUAL(rig.calls[0].answer, "30");
-    CU_ASSERT_EQUAL(rig.calls[0].call.latency, 30 * MILLISECOND);
+    stand_submit(&stand);
+    stand_run(&stand, 1);
+    CU_ASSERT_STRING_EQUAL(stand.calls[0].answer, "30");
+    CU_ASSERT_EQUAL(stand.calls[0].call.latency, 30 * MILLISECOND);
     for (unsigned i = 0; i < 3; i++) { /* all at once; the losers are cancelled at once */
-        CU_ASSERT_EQUAL(rig.log.arrivals[i].time, RIG_START);
-        CU_ASSERT_EQUAL(rig.log.arrivals[i].over, RIG_START + 30 * MILLISECOND);
-        CU_ASSERT_EQUAL(rig.log.arrivals[i].cancelled, i != 1);
+        CU_ASSERT_EQUAL(stand.log.arrivals[i].time, STAND_START);
+        CU_ASSERT_EQUAL(stand.log.arrivals[i].over, STAND_START + 30 * MILLISECOND);
+        CU_ASSERT_EQUAL(stand.log.arrivals[i].cancelled, i != 1);
     }
-    rig_close(&rig);
+    stand_close(&stand);
 
     race_open(8, "10!", "30?", "50"); /* the first good one, not the first */
-    rig_submit(&rig);
-    rig_run(&rig, 1);
-    CU_ASSERT_STRING_EQUAL(rig.calls[0].answer, "50");
-    CU_ASSERT_EQUAL(rig.calls[0].call.attempts, 3);
-    rig_close(&rig);
+    stand_submit(&stand);
+    stand_run(&stand, 1);
+    CU_ASSERT_STRING_EQUAL(stand.calls[0].answer, "50");
+    CU_ASSERT_EQUAL(stand.calls[0].call.attempts, 3);
+    stand_close(&stand);
 
     race_open(8, "10!", "30?", "20!"); /* none: those worth it are tried again, the 404 is not */
-    rig_submit(&rig);
-    rig_run(&rig, 1);
-    CU_ASSERT_EQUAL(rig.calls[0].call.verdict, CALL_BAD);
-    CU_ASSERT_EQUAL(rig.calls[0].call.attempts, 5);
-    CU_ASSERT_EQUAL(rig.log.peers[0].arrivals, 2);
-    CU_ASSERT_EQUAL(rig.log.peers[1].arrivals, 1);
-    CU_ASSERT_EQUAL(rig.log.peers[2].arrivals, 2);
-    rig_close(&rig);
+    stand_submit(&stand);
+    stand_run(&stand, 1);
+    CU_ASSERT_EQUAL(stand.calls[0].call.verdict, CALL_BAD);
+    CU_ASSERT_EQUAL(stand.calls[0].call.attempts, 5);
+    CU_ASSERT_EQUAL(stand.log.peers[0].arrivals, 2);
+    CU_ASSERT_EQUAL(stand.log.peers[1].arrivals, 1);
+    CU_ASSERT_EQUAL(stand.log.peers[2].arrivals, 2);
+    stand_close(&stand);
 
     race_open(1, "70", "30", "50"); /* one slot: one after another, before any newer call */
-    rig_submit(&rig);
-    rig_submit(&rig);
-    rig_run(&rig, 2);
-    CU_ASSERT_STRING_EQUAL(rig.calls[0].answer, "70");
-    CU_ASSERT_EQUAL(rig.log.arrival_count, 2);
-    CU_ASSERT_STRING_EQUAL(rig.calls[1].answer, "5");
-    CU_ASSERT_EQUAL(rig.log.in_flight_most, 1);
-    rig_close(&rig);
+    stand_submit(&stand);
+    stand_submit(&stand);
+    stand_run(&stand, 2);
+    CU_ASSERT_STRING_EQUAL(stand.calls[0].answer, "70");
+    CU_ASSERT_EQUAL(stand.log.arrival_count, 2);
+    CU_ASSERT_STRING_EQUAL(stand.calls[1].answer, "5");
+    CU_ASSERT_EQUAL(stand.log.in_flight_most, 1);
+    stand_close(&stand);
 
     race_open(1, "70!", "30!", "50"); /* … as long as none is good */
-    rig_submit(&rig);
-    rig_submit(&rig);
-    rig_run(&rig, 2);
-    CU_ASSERT_STRING_EQUAL(rig.calls[0].answer, "50");
-    CU_ASSERT_EQUAL(rig.calls[0].call.latency, 150 * MILLISECOND);
-    CU_ASSERT_EQUAL(rig.calls[1].call.latency, 155 * MILLISECOND);
-    rig_close(&rig);
+    stand_submit(&stand);
+    stand_submit(&stand);
+    stand_run(&stand, 2);
+    CU_ASSERT_STRING_EQUAL(stand.calls[0].answer, "50");
+    CU_ASSERT_EQUAL(stand.calls[0].call.latency, 150 * MILLISECOND);
+    CU_ASSERT_EQUAL(stand.calls[1].call.latency, 155 * MILLISECOND);
+    stand_close(&stand);
 }
 
 SUITE(hedge, {"hedging after a time", test_hedge}, {"hedging after p95", test_percentile},

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/clients/rig.h"
+#include "tests/clients/stand.h"
 #include "tests/core/random.h"
 #include "tests/suite.h"
 
@@ -79,7 +79,7 @@ static void walk_open(struct walk *walk, uint64_t seed)
     struct simulated_settings settings;
     struct error error;
     *walk = (struct walk){
-        .now = RIG_START, .last_step = RIG_START, .state = seed * 0x9e3779b97f4a7c15u + 1};
+        .now = STAND_START, .last_step = STAND_START, .state = seed * 0x9e3779b97f4a7c15u + 1};
     clock_simulate(&walk->now);
     settings_draw(walk, &settings);
     for (unsigned i = 0; i < CALLS; i++) {

@@ -10,45 +10,45 @@
 #include "clients/cache.h"
 #include "core/fault.h"
 
-#include "tests/clients/rig.h"
+#include "tests/clients/stand.h"
 #include "tests/suite.h"
 
-static struct rig rig;
+static struct stand stand;
 
 static void test_cancel(void)
 {
-    rig_defaults(&rig);
-    rig.protections.concurrency = 1;
-    rig.peers.hang = 1;
-    rig_open(&rig, 3);
+    stand_defaults(&stand);
+    stand.protections.concurrency = 1;
+    stand.peers.hang = 1;
+    stand_open(&stand, 3);
     for (unsigned i = 0; i < 3; i++)
-        rig_submit(&rig);
-    rig_step(&rig);
-    CU_ASSERT_EQUAL(rig.log.arrival_count, 1);
-    dispatcher_cancel(rig.dispatcher, &rig.calls[1].call); /* one that waits */
-    dispatcher_cancel(rig.dispatcher, &rig.calls[0].call); /* the one in flight */
-    CU_ASSERT(rig.log.arrivals[0].cancelled);
-    CU_ASSERT(dispatcher_wake(rig.dispatcher) <= rig.now); /* its slot is free now, not later */
-    rig_step(&rig);
-    CU_ASSERT_EQUAL(rig.log.arrival_count, 2);
-    CU_ASSERT_PTR_EQUAL(rig.log.arrivals[1].request, rig.calls[2].requests);
-    CU_ASSERT_EQUAL(dispatcher_pending(rig.dispatcher), 1);
-    rig_run(&rig, 1);
-    CU_ASSERT_EQUAL(rig.reaped, 1); /* cancelled calls are not reaped */
-    CU_ASSERT_EQUAL(rig.calls[2].reaped, 1);
-    rig_close(&rig);
+        stand_submit(&stand);
+    stand_step(&stand);
+    CU_ASSERT_EQUAL(stand.log.arrival_count, 1);
+    dispatcher_cancel(stand.dispatcher, &stand.calls[1].call); /* one that waits */
+    dispatcher_cancel(stand.dispatcher, &stand.calls[0].call); /* the one in flight */
+    CU_ASSERT(stand.log.arrivals[0].cancelled);
+    CU_ASSERT(dispatcher_wake(stand.dispatcher) <= stand.now); /* its slot is free now, not later */
+    stand_step(&stand);
+    CU_ASSERT_EQUAL(stand.log.arrival_count, 2);
+    CU_ASSERT_PTR_EQUAL(stand.log.arrivals[1].request, stand.calls[2].requests);
+    CU_ASSERT_EQUAL(dispatcher_pending(stand.dispatcher), 1);
+    stand_run(&stand, 1);
+    CU_ASSERT_EQUAL(stand.reaped, 1); /* cancelled calls are not reaped */
+    CU_ASSERT_EQUAL(stand.calls[2].reaped, 1);
+    stand_close(&stand);
 
-    rig_defaults(&rig); /* one that is over already, with its answer */
-    rig_open(&rig, 1);
-    rig_submit(&rig);
-    dispatcher_step(rig.dispatcher);
-    rig.now += SECOND;
-    dispatcher_step(rig.dispatcher);
-    dispatcher_cancel(rig.dispatcher, &rig.calls[0].call);
-    CU_ASSERT_PTR_NULL(rig.calls[0].call.exchange);
-    CU_ASSERT_PTR_NULL(dispatcher_reap(rig.dispatcher));
-    CU_ASSERT_EQUAL(dispatcher_pending(rig.dispatcher), 0);
-    rig_close(&rig);
+    stand_defaults(&stand); /* one that is over already, with its answer */
+    stand_open(&stand, 1);
+    stand_submit(&stand);
+    dispatcher_step(stand.dispatcher);
+    stand.now += SECOND;
+    dispatcher_step(stand.dispatcher);
+    dispatcher_cancel(stand.dispatcher, &stand.calls[0].call);
+    CU_ASSERT_PTR_NULL(stand.calls[0].call.exchange);
+    CU_ASSERT_PTR_NULL(dispatcher_reap(stand.dispatcher));
+    CU_ASSERT_EQUAL(dispatcher_pending(stand.dispatcher), 0);
+    stand_close(&stand);
 }
 
 /* Answers 200 after 50 ms, 503 at once or never, as the body says. */
@@ -71,88 +71,88 @@ static void drain_open(void)
 {
     static const struct string bodies[5] = {
         {"good", 4}, {"busy", 4}, {"never", 5}, {"good", 4}, {"good", 4}};
-    rig_defaults(&rig);
-    rig.protections.concurrency = 3;
-    rig.protections.retries = 3;
-    rig.protections.backoff_least = SECOND;
-    rig.peers.answer = by_body;
-    rig_open(&rig, 6);
+    stand_defaults(&stand);
+    stand.protections.concurrency = 3;
+    stand.protections.retries = 3;
+    stand.protections.backoff_least = SECOND;
+    stand.peers.answer = by_body;
+    stand_open(&stand, 6);
     for (unsigned i = 0; i < 5; i++)
-        rig.calls[i].requests[0].body = bodies[i];
+        stand.calls[i].requests[0].body = bodies[i];
     for (unsigned i = 0; i < 3; i++)
-        rig_submit(&rig);
-    rig_advance(&rig, RIG_START + 5 * MILLISECOND);
-    rig_advance(&rig, RIG_START + 5 * MILLISECOND);
-    CU_ASSERT_EQUAL(rig.log.in_flight, 2); /* the busy one rests */
-    rig_submit(&rig);
-    rig_step(&rig);
-    rig_submit(&rig);
-    rig_step(&rig);
-    CU_ASSERT_EQUAL(rig.log.in_flight, 3);
+        stand_submit(&stand);
+    stand_advance(&stand, STAND_START + 5 * MILLISECOND);
+    stand_advance(&stand, STAND_START + 5 * MILLISECOND);
+    CU_ASSERT_EQUAL(stand.log.in_flight, 2); /* the busy one rests */
+    stand_submit(&stand);
+    stand_step(&stand);
+    stand_submit(&stand);
+    stand_step(&stand);
+    CU_ASSERT_EQUAL(stand.log.in_flight, 3);
 }
 
 static void test_drain(void)
 {
     drain_open();
-    dispatcher_drain(rig.dispatcher, rig.now + 200 * MILLISECOND);
-    int64_t drained = rig.now;
-    rig_step(&rig);
-    CU_ASSERT_EQUAL(rig.reaped, 2); /* the resting one and the waiting one */
-    CU_ASSERT_EQUAL(rig.calls[1].call.status, 503);
-    CU_ASSERT_EQUAL(rig.calls[1].call.outcome, OUTCOME_ANSWER);
-    CU_ASSERT_EQUAL(rig.calls[4].call.outcome, OUTCOME_CANCELLED);
-    CU_ASSERT_EQUAL(rig.calls[4].call.attempts, 0);
-    rig_submit(&rig); /* too late */
-    rig_run(&rig, 1);
-    CU_ASSERT_EQUAL(rig.calls[5].call.outcome, OUTCOME_CANCELLED);
-    CU_ASSERT_EQUAL(rig.calls[5].reaped_at, drained);
-    CU_ASSERT_EQUAL(rig.calls[0].call.verdict, CALL_GOOD); /* in flight: it may finish */
-    CU_ASSERT_EQUAL(rig.calls[0].reaped_at, RIG_START + 50 * MILLISECOND);
-    CU_ASSERT_EQUAL(rig.calls[3].call.verdict, CALL_GOOD);
-    CU_ASSERT_EQUAL(rig.calls[2].call.outcome, OUTCOME_CANCELLED);
-    CU_ASSERT_EQUAL(rig.calls[2].reaped_at, drained + 200 * MILLISECOND);
-    CU_ASSERT_EQUAL(rig.log.arrival_count, 4);
-    CU_ASSERT_EQUAL(rig.log.in_flight, 0);
-    rig_close(&rig);
+    dispatcher_drain(stand.dispatcher, stand.now + 200 * MILLISECOND);
+    int64_t drained = stand.now;
+    stand_step(&stand);
+    CU_ASSERT_EQUAL(stand.reaped, 2); /* the resting one and the waiting one */
+    CU_ASSERT_EQUAL(stand.calls[1].call.status, 503);
+    CU_ASSERT_EQUAL(stand.calls[1].call.outcome, OUTCOME_ANSWER);
+    CU_ASSERT_EQUAL(stand.calls[4].call.outcome, OUTCOME_CANCELLED);
+    CU_ASSERT_EQUAL(stand.calls[4].call.attempts, 0);
+    stand_submit(&stand); /* too late */
+    stand_run(&stand, 1);
+    CU_ASSERT_EQUAL(stand.calls[5].call.outcome, OUTCOME_CANCELLED);
+    CU_ASSERT_EQUAL(stand.calls[5].reaped_at, drained);
+    CU_ASSERT_EQUAL(stand.calls[0].call.verdict, CALL_GOOD); /* in flight: it may finish */
+    CU_ASSERT_EQUAL(stand.calls[0].reaped_at, STAND_START + 50 * MILLISECOND);
+    CU_ASSERT_EQUAL(stand.calls[3].call.verdict, CALL_GOOD);
+    CU_ASSERT_EQUAL(stand.calls[2].call.outcome, OUTCOME_CANCELLED);
+    CU_ASSERT_EQUAL(stand.calls[2].reaped_at, drained + 200 * MILLISECOND);
+    CU_ASSERT_EQUAL(stand.log.arrival_count, 4);
+    CU_ASSERT_EQUAL(stand.log.in_flight, 0);
+    stand_close(&stand);
 
     drain_open(); /* the second signal: at once */
-    dispatcher_drain(rig.dispatcher, rig.now + 200 * MILLISECOND);
-    dispatcher_drain(rig.dispatcher, rig.now);
-    rig_step(&rig);
-    CU_ASSERT_EQUAL(rig.reaped, 5);
-    CU_ASSERT_EQUAL(rig.log.in_flight, 0);
-    rig_close(&rig);
+    dispatcher_drain(stand.dispatcher, stand.now + 200 * MILLISECOND);
+    dispatcher_drain(stand.dispatcher, stand.now);
+    stand_step(&stand);
+    CU_ASSERT_EQUAL(stand.reaped, 5);
+    CU_ASSERT_EQUAL(stand.log.in_flight, 0);
+    stand_close(&stand);
 }
 
 /* A call that waits for the rate ends when its time is over, not when the token comes. */
 static void test_waiting_for_rate(void)
 {
-    rig_defaults(&rig);
-    rig.protections.bucket = bucket_open(1.0 / 3600, 1);
-    rig.protections.total_timeout = SECOND;
-    rig_open(&rig, 2);
-    rig_run(&rig, 2);
-    CU_ASSERT_EQUAL(rig.calls[0].call.verdict, CALL_GOOD);
-    CU_ASSERT_EQUAL(rig.calls[1].call.outcome, OUTCOME_TIMEOUT);
-    CU_ASSERT_EQUAL(rig.calls[1].reaped_at, RIG_START + SECOND);
-    CU_ASSERT_EQUAL(rig_counts(&rig).rate_waits, 1);
-    rig_close(&rig);
-    bucket_close(rig.protections.bucket);
+    stand_defaults(&stand);
+    stand.protections.bucket = bucket_open(1.0 / 3600, 1);
+    stand.protections.total_timeout = SECOND;
+    stand_open(&stand, 2);
+    stand_run(&stand, 2);
+    CU_ASSERT_EQUAL(stand.calls[0].call.verdict, CALL_GOOD);
+    CU_ASSERT_EQUAL(stand.calls[1].call.outcome, OUTCOME_TIMEOUT);
+    CU_ASSERT_EQUAL(stand.calls[1].reaped_at, STAND_START + SECOND);
+    CU_ASSERT_EQUAL(stand_counts(&stand).rate_waits, 1);
+    stand_close(&stand);
+    bucket_close(stand.protections.bucket);
 }
 
 /* Nothing to do: nobody is woken. And a run takes a few steps for each exchange, no more. */
 static void test_wakes(void)
 {
-    rig_defaults(&rig);
-    rig_open(&rig, 1000);
-    rig_step(&rig);
-    CU_ASSERT_EQUAL(dispatcher_wake(rig.dispatcher), INT64_MAX);
-    rig_run(&rig, 8);
-    CU_ASSERT(rig.steps < 3 * 1000 / 8);
-    rig_step(&rig);
-    CU_ASSERT_EQUAL(dispatcher_wake(rig.dispatcher), INT64_MAX);
-    CU_ASSERT_EQUAL(dispatcher_descriptor(rig.dispatcher), -1);
-    rig_close(&rig);
+    stand_defaults(&stand);
+    stand_open(&stand, 1000);
+    stand_step(&stand);
+    CU_ASSERT_EQUAL(dispatcher_wake(stand.dispatcher), INT64_MAX);
+    stand_run(&stand, 8);
+    CU_ASSERT(stand.steps < 3 * 1000 / 8);
+    stand_step(&stand);
+    CU_ASSERT_EQUAL(dispatcher_wake(stand.dispatcher), INT64_MAX);
+    CU_ASSERT_EQUAL(dispatcher_descriptor(stand.dispatcher), -1);
+    stand_close(&stand);
 }
 
 /* Opens everything and uses the cache with the n-th allocation failing; leaks show in the builds
