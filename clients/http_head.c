@@ -157,11 +157,9 @@ bool http_retry_after(struct string value, int64_t wall, int64_t *nanoseconds)
     }
     if (!http_date_parse(value, wall, &seconds))
         return false;
-    if (seconds > wall / NANOSECONDS + DAY)
-        seconds = wall / NANOSECONDS + DAY;
-    *nanoseconds = seconds * NANOSECONDS - wall;
-    if (*nanoseconds < 0)
-        *nanoseconds = 0;
+    int64_t left = seconds - wall / NANOSECONDS;
+    left = left < 0 ? 0 : left < DAY ? left : DAY;
+    *nanoseconds = left * NANOSECONDS;
     return true;
 }
 
