@@ -118,7 +118,7 @@ static bool store_count(struct parser *parser, const struct argument_spec *spec,
                         unsigned *field)
 {
     uint64_t number;
-    if (!quantity_number(text, &number) || number == 0 || number > 1000000)
+    if (!quantity_whole(text, &number) || number == 0 || number > 1000000)
         return error_set(parser->error, ERROR_USAGE,
                          "--%s: \"" SHOWN "\" is no whole number from 1 to 1000000", spec->name,
                          text);
@@ -154,7 +154,7 @@ static bool store_value(struct parser *parser, enum option_id id, const char *te
     case ARGUMENT_COUNTED:
         return store_count(parser, spec, text, field);
     case ARGUMENT_NUMBER:
-        return quantity_number(text, field) ||
+        return quantity_whole(text, field) ||
                error_set(parser->error, ERROR_USAGE, "--%s: \"" SHOWN "\" is no whole number",
                          spec->name, text);
     case ARGUMENT_SIZE:

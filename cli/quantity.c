@@ -55,7 +55,7 @@ static bool units_read(const char *text, const struct unit *units, size_t count,
     return false;
 }
 
-bool quantity_number(const char *text, uint64_t *number)
+bool quantity_whole(const char *text, uint64_t *number)
 {
     const char *end;
     return digits_read(text, number, &end) && !*end;
