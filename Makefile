@@ -160,6 +160,10 @@ bench-programs: $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
 	@:
 bench: all bench-programs
 	@python3 bench/run.py --build $(BUILD) $(BENCH)
+# The same for enrichment over HTTP; records are few, as Python is to come to an end.
+.PHONY: bench-enrich
+bench-enrich: all bench-programs servers
+	@python3 bench/enrich.py --build $(BUILD)
 micro: $(patsubst bench/micro/%.c,$(BUILD)/bench/micro/%,$(wildcard bench/micro/*.c))
 $(BUILD)/bench/micro/%: $(object)/bench/micro/%.o $(call archives,$(LIBRARIES))
 	@mkdir -p $(@D)
