@@ -54,6 +54,35 @@ static const struct option_spec limit_options[] = {
     {"wait", OPTION_DURATION, OPTION_TUNING, NULL, NULL, "no longer than this"},
     {0},
 };
+static const struct option_spec lookup_http_options[] = {
+    {"url", OPTION_TEMPLATE, OPTION_POSITIONAL, NULL, NULL, "what to ask"},
+    {"as", OPTION_KEYWORD, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL, ""},
+    {"name", OPTION_NAME, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL, "the field"},
+    {"race", OPTION_TEMPLATES, 0, NULL, NULL, "the first good answer wins"},
+    {"header", OPTION_HEADERS, OPTION_REPEATED, NULL, NULL, "headers of the request"},
+    {"connections", OPTION_PHRASE, OPTION_TUNING, "N [per host]", NULL, "connections kept"},
+    {"backoff", OPTION_RANGE, OPTION_TUNING, NULL, "200ms..10s", "between tries"},
+    {"on", OPTION_CAUSES, OPTION_TUNING, "timeout|connect", "timeout, 5xx", "what to try again"},
+    {"breaker", OPTION_PHRASE, OPTION_TUNING, "open after N failures for DURATION", NULL,
+     "asks no more"},
+    {"hedge", OPTION_PHRASE, OPTION_TUNING, "after DURATION|PERCENTILE", "after p95",
+     "asks a second time"},
+    {"cache", OPTION_PHRASE, 0, "N [for DURATION] [negative DURATION]", NULL, "keeps answers"},
+    {"batch", OPTION_PHRASE, 0, "N [or DURATION]", NULL, "several in one"},
+    {"flow", OPTION_PHRASE, 0, "[RATE] [in SIZE]", NULL, "how fast, how much"},
+    {"pool", OPTION_PHRASE, OPTION_TUNING, "[min N] [max N]", NULL, "connections"},
+    {"transaction", OPTION_PHRASE, 0, "rows N [or DURATION]", NULL, "rows in one"},
+    {"otherwise", OPTION_CHOICE, 0, "reject|stop", "reject", "where it fails"},
+    {0},
+};
+static const struct option_spec lookup_sql_options[] = {
+    {"query", OPTION_STRING, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL, "the query"},
+    {"with", OPTION_KEYWORD, OPTION_POSITIONAL | OPTION_WITH_NEXT, NULL, NULL, ""},
+    {"parameters", OPTION_PATHS, OPTION_POSITIONAL, NULL, NULL, "its parameters"},
+    {"as", OPTION_KEYWORD, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL, ""},
+    {"name", OPTION_NAME, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL, "the field"},
+    {0},
+};
 static const struct option_spec no_options[] = {{0}};
 static const struct option_spec file_source_options[] = {
     {"paths", OPTION_STRINGS, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL, "the files"},
@@ -104,6 +133,8 @@ NOUN(parse_noun, "parse", parse_options);
 NOUN(count_noun, "count", count_options);
 NOUN(limit_noun, "limit", limit_options);
 NOUN(pass_noun, "pass", no_options);
+NOUN(lookup_http_noun, "http", lookup_http_options);
+NOUN(lookup_sql_noun, "sql", lookup_sql_options);
 NOUN(file_source_noun, "file", file_source_options, .takes_format = true);
 NOUN(stdin_noun, "stdin", no_options, .takes_format = true);
 NOUN(file_sink_noun, "file", file_sink_options, .takes_format = true);
@@ -117,6 +148,7 @@ static const struct noun *const verbs[] = {
     &where_noun,  &put_noun,   &select_noun, &drop_noun,  &rename_noun, &head_noun,
     &sample_noun, &parse_noun, &count_noun,  &limit_noun, &pass_noun,
 };
+static const struct noun *const lookups[] = {&lookup_http_noun, &lookup_sql_noun};
 static const struct noun *const sources[] = {&file_source_noun, &stdin_noun};
 static const struct noun *const sinks[] = {&file_sink_noun, &stdout_noun, &sqlite_noun};
 static const struct noun *const formats[] = {&csv_noun, &ndjson_noun};
@@ -124,6 +156,8 @@ static const struct noun *const formats[] = {&csv_noun, &ndjson_noun};
 const struct registry fixture_registry = {
     .verbs = verbs,
     .verb_count = ARRAY_SIZE(verbs),
+    .lookups = lookups,
+    .lookup_count = ARRAY_SIZE(lookups),
     .sources = sources,
     .source_count = ARRAY_SIZE(sources),
     .sinks = sinks,
@@ -258,6 +292,11 @@ static void dump_option(const struct option_value *value, FILE *out)
     if (value->real != 0)
         fprintf(out, "=%g%s", value->real, value->is_percent ? "%" : "");
     dump_part("=", value->node, out);
+    unsigned numbers = value->spec->kind == OPTION_RANGE    ? 2
+                       : value->spec->kind == OPTION_PHRASE ? OPTION_NUMBERS
+                                                            : 0;
+    for (unsigned i = 0; i < numbers; i++)
+        fprintf(out, "%s%lld", i ? " " : "=", (long long)value->numbers[i]);
     if (value->path.count)
         fputc('=', out);
     dump_path(&value->path, out);
