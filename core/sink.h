@@ -10,6 +10,7 @@
 
 struct scope;
 struct evaluator;
+struct shared_limits;
 
 enum sink_traits {
     SINK_BLOCKING = 1,      /* its calls may block (SQLite): own thread in any case */
@@ -62,10 +63,13 @@ struct sink_context {
      * or one made of the target); the folder for what no sink can hold (".leat/NAME"), made when
      * needed; and whether commits come while the run lasts (each source can be replayed). */
     const char *pipeline;
+    const char *fingerprint; /* of the pipeline: another one writes other things */
     const char *state_folder;
     bool checkpoints;
     uint32_t output; /* index in batch.outputs */
     struct diagnostics *diagnostics;
+    struct shared_limits *shared; /* named rate limits (core/stage.h); NULL: there are none */
+    uint64_t seed;                /* of the run */
 };
 
 struct sink;
@@ -124,6 +128,9 @@ struct sink {
     uint64_t records_written;
     bool appends; /* set by open: what is there stays, so a rerun should bring only what is new */
     int64_t wake; /* monotonic: it is asked again at the latest then; 0: no such time */
+    /* Set by the runtime before take. */
+    bool hurry;       /* nothing more is offered until all is taken back: wait for no more */
+    int64_t deadline; /* the run was told to stop: give up then, monotonic; 0: it was not */
 };
 
 #endif

@@ -8,7 +8,9 @@
 #include "core/format.h"
 #include "core/option.h"
 
-struct io_engine; /* io/engine.h */
+struct io_engine;     /* io/engine.h */
+struct diagnostics;   /* lang/diagnostic.h */
+struct shared_limits; /* core/stage.h */
 
 enum source_result {
     SOURCE_READY, /* *batch is filled */
@@ -68,6 +70,9 @@ struct source_context {
                          finished, and only what came since is wanted; inputs then lists them too */
     const char *format_name; /* --from, or NULL */
     struct source_limits limits;
+    struct diagnostics *diagnostics; /* what is wrong with its expressions is said here */
+    struct shared_limits *shared;    /* named rate limits (core/stage.h); NULL: there are none */
+    uint64_t seed;                   /* of the run */
     struct io_engine *engine; /* of the source's thread; set before the first offer;
                                the context outlives the source */
     /* A record longer than a batch needs the one jumbo permit of the run. False: not now; the

@@ -118,6 +118,9 @@ static bool source_open(struct plan *plan, const struct source_ops *ops,
                 .timeout = option_integer(options, "timeout", 0),
                 .head = plan->wants_head,
             },
+        .diagnostics = plan->diagnostics,
+        .shared = &plan->shared,
+        .seed = plan->settings.seed,
     };
     if (implicit) {
         entry->context.files = plan->options.files;
@@ -307,9 +310,12 @@ static bool sink_open(struct plan *plan, struct plan_sink *entry, const struct s
                 .timeout = option_integer(options, "timeout", 0),
             },
         .pipeline = plan->name,
+        .fingerprint = plan->fingerprint,
         .state_folder = plan->state_folder[0] ? plan->state_folder : NULL,
         .output = rejects ? 0 : (uint32_t)(entry - plan->sinks),
         .diagnostics = plan->diagnostics,
+        .shared = &plan->shared,
+        .seed = plan->settings.seed,
     };
     if (implicit)
         entry->context.file = rejects ? plan->options.reject_file : plan->options.output;

@@ -6,9 +6,6 @@
 #include "io/engine.h"
 #include "pipeline/run_internal.h"
 
-/* After the first signal, what is in flight may take this long. */
-#define GRACE (10 * NANOSECONDS)
-
 static bool discarding(const struct run *run)
 {
     return atomic_load_explicit(&run->discard, memory_order_acquire);

@@ -148,6 +148,7 @@ enum step_result source_step(struct actor *actor)
         atomic_store_explicit(&run->source_stop, true, memory_order_release);
         return source_next(source, current);
     case SOURCE_WAIT:
+        actor->wake = current->wake;
         break;
     }
     if (progress)

@@ -19,6 +19,8 @@
 /* A batch with no more text is taken all the way by the thread that has it: little text is what an
  * idle input brings, and then waking threads would cost more than the work. */
 #define INLINE_TEXT (16 * 1024)
+/* After the first signal, what stages and sinks have in flight may take this long. */
+#define GRACE (10 * NANOSECONDS)
 
 enum step_result {
     STEP_MOVED,       /* did something: call again */

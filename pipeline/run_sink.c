@@ -195,6 +195,27 @@ static bool sink_feed(struct sink_actor *sink)
     }
 }
 
+/* Whether nothing more can be offered before all is taken back. */
+static bool sink_hurries(const struct sink_actor *sink)
+{
+    const struct run *run = sink->actor.run;
+    uint64_t end =
+        atomic_load_explicit(&run->ends[run->plan->segment_count - 1], memory_order_acquire);
+    uint64_t barrier = atomic_load_explicit(&run->checkpoint.barrier, memory_order_acquire);
+    uint64_t next = run->plan->settings.ordered ? sink->next_seq : sink->seqs + sink->offered;
+    return !sink->next && (next >= end || next >= barrier || sink->fatal_seen);
+}
+
+/* Tells the sink what it cannot know. */
+static void sink_tell(struct sink_actor *sink)
+{
+    struct sink *target = sink->sink->sink;
+    target->hurry = sink_hurries(sink);
+    if (target->deadline == 0 &&
+        atomic_load_explicit(&sink->actor.run->stop_count, memory_order_relaxed) > 0)
+        target->deadline = clock_monotonic() + GRACE;
+}
+
 static bool sink_collect(struct sink_actor *sink)
 {
     struct sink *target = sink->sink->sink;
@@ -202,6 +223,7 @@ static bool sink_collect(struct sink_actor *sink)
     struct error error;
     if (!sink->started || sink->closed)
         return false; /* it is asked with nothing offered too: it may have copied what it got */
+    sink_tell(sink);
     switch (target->ops->take(target, &batch, &error)) {
     case SINK_OK:
         CHECK(batch && sink->offered > 0);
@@ -209,6 +231,7 @@ static bool sink_collect(struct sink_actor *sink)
         sink_release(sink, batch);
         return true;
     case SINK_WAIT:
+        sink->actor.wake = target->wake;
         return false;
     case SINK_CLOSED:
         sink_reader_gone(sink);
