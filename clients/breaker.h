@@ -32,7 +32,7 @@ bool breakers_allow(struct breakers *breakers, struct string peer, int64_t now);
  * breakers_result and breakers_return ends it. */
 uint64_t breakers_pass(struct breakers *breakers, struct string peer, int64_t now);
 /* What came of it. `reason` ("timeout", "status 503") is shown when this opens the breaker. Results
- * of requests that were sent before the breaker last changed do not count any more. */
+ * of requests that were sent before it opened, or before it was half-open, do not count then. */
 void breakers_result(struct breakers *breakers, struct string peer, uint64_t permit, bool good,
                      const char *reason, int64_t now);
 /* It was cancelled or says nothing about the peer: a trial may be made again. */

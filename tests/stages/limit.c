@@ -128,6 +128,11 @@ static void test_refused(void)
 {
     CU_ASSERT_PTR_NOT_NULL(strstr(rig_once("limit api", ""), "must give its rate"));
     CU_ASSERT_PTR_NOT_NULL(strstr(rig_once("limit 0/s", ""), "error"));
+    /* A refused limit leaves nothing behind for the next one of its name. */
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(rig_once("limit api | limit api { rate 5/s }", ""), "must give its rate"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(rig_once("limit api { rate 5/s } | limit api { rate 6/s }", ""), "two rates"));
 }
 
 SUITE(limit, {"never above the bucket, in any interval", test_bucket},
