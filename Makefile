@@ -147,7 +147,8 @@ CROSS ?= aarch64-linux-gnu-gcc
 cross:
 	@command -v $(CROSS) >/dev/null || { echo 'skipped: no $(CROSS) here'; exit 0; }; \
 	mkdir -p $(BUILD)/cross && for header in zstd.h zstd_errors.h zlib.h sqlite3.h pcre2.h liburing.h \
-	    liburing $$(ls /usr/include/zconf.h /usr/include/$$($(CC) -print-multiarch)/zconf.h \
+	    liburing postgresql/libpq-fe.h postgresql/postgres_ext.h postgresql/pg_config_ext.h \
+	    $$(ls -d /usr/include/curl /usr/include/$$($(CC) -print-multiarch)/curl 2>/dev/null) $$(ls /usr/include/zconf.h /usr/include/$$($(CC) -print-multiarch)/zconf.h \
 	    2>/dev/null); do ln -sf $$(cd /usr/include && realpath $$header) $(BUILD)/cross/; done; \
 	bad=0; for file in $(SOURCES); do \
 	    $(CROSS) $(filter-out -g,$(ALL_CFLAGS)) -isystem $(BUILD)/cross -fsyntax-only $$file || bad=1; \

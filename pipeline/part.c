@@ -422,7 +422,7 @@ static void part_bound(const struct plan *plan, struct batch *batch)
     struct batch_progress *progress = batch->progress;
     progress->boundary = next_pending(plan, batch);
     /* as completed, what a part has made does not outlive it */
-    bool all = !plan->settings.ordered && plan->last_head == UINT32_MAX;
+    bool all = plan->as_completed && plan->last_head == UINT32_MAX;
     progress->rejects_boundary = all ? UINT32_MAX : progress->boundary;
     counts_bound(plan, batch);
     batch->last_part = !progress->text_left && !rows_pending(batch, 0, plan->segment_count) &&

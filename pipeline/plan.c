@@ -276,6 +276,8 @@ static bool plan_segments(struct plan *plan)
         *segment = (struct segment){.first = i + 1, .serial = UINT32_MAX};
     }
     plan->segment_count = (uint32_t)(segment - plan->segments) + 1;
+    for (uint32_t i = 0; i < plan->stage_count && !plan->settings.ordered; i++)
+        plan->as_completed |= (plan->stages[i].stage->ops->traits & STAGE_ASYNC) != 0;
     return true;
 }
 

@@ -73,6 +73,7 @@ struct plan {
     uint32_t stage_count;
     struct segment segments[PLAN_MAX_SEGMENTS];
     uint32_t segment_count;
+    bool as_completed;  /* parts may hold any of a batch's rows: asynchronous stages, order none */
     uint32_t last_head; /* index of the last head stage, or UINT32_MAX */
     struct plan_sink sinks[BATCH_MAX_SINKS];
     uint32_t sink_count; /* without rejects */
