@@ -175,7 +175,19 @@ struct lookup {
  * in the diagnostics. The kind compiles its own expressions next and then calls lookup_finish. */
 struct lookup *lookup_open(struct stage_context *context, const struct lookup_kind *kind,
                            size_t size);
-/* Compiles an expression over the record (with `batch`: over keys alone). NULL: said. */
+/* What the names of a request's expressions are: those of the record, with `batch` keys alone;
+ * secrets are allowed, for what comes out is sent. */
+enum lookup_name_set { NAMES_ANSWER = 1, NAMES_KEYS = 2, NAMES_RECORD = 4, NAMES_SECRET = 8 };
+struct lookup_names {
+    struct resolver resolver; /* first; its context is this struct */
+    struct lookup *lookup;
+    const struct resolver *record; /* for all other names, or NULL: there are none */
+    struct diagnostics *diagnostics;
+    unsigned set; /* of enum lookup_name_set */
+};
+void lookup_names_open(struct lookup_names *names, struct stage_context *context,
+                       struct lookup *lookup);
+/* Compiles an expression with those names. NULL: said. */
 const struct expression *lookup_compile(struct stage_context *context, struct lookup *lookup,
                                         const struct node *node);
 /* All is compiled: binds the fields. */

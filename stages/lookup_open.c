@@ -7,16 +7,6 @@
 
 /* ---- expressions with names of the lookup's own ---- */
 
-enum own_names { NAMES_ANSWER = 1, NAMES_KEYS = 2, NAMES_RECORD = 4 };
-
-struct own_resolver {
-    struct resolver resolver; /* first */
-    struct lookup *lookup;
-    const struct resolver *record; /* for all other names, or NULL: there are none */
-    struct diagnostics *diagnostics;
-    enum own_names names;
-};
-
 static bool name_is(const struct path *path, const char *name)
 {
     return string_equal_text(path->names[0], name);
@@ -24,26 +14,26 @@ static bool name_is(const struct path *path, const char *name)
 
 static struct resolution own_resolve(void *context, const struct path *path)
 {
-    struct own_resolver *own = context;
+    struct lookup_names *own = context;
     struct lookup *lookup = own->lookup;
-    if ((own->names & NAMES_ANSWER) && name_is(path, "answer"))
+    if ((own->set & NAMES_ANSWER) && name_is(path, "answer"))
         return (struct resolution){RESOLVED_COLUMN, lookup->answer_name, 1};
-    if ((own->names & NAMES_ANSWER) && name_is(path, "status"))
+    if ((own->set & NAMES_ANSWER) && name_is(path, "status"))
         return (struct resolution){RESOLVED_COLUMN, lookup->status_name, 1};
-    if ((own->names & NAMES_KEYS) && name_is(path, "keys"))
+    if ((own->set & NAMES_KEYS) && name_is(path, "keys"))
         return (struct resolution){RESOLVED_COLUMN, lookup->keys_name, 1};
     if (own->record)
         return own->record->resolve(own->record->context, path);
     diagnostics_error(own->diagnostics, path->span, "\"%.*s\" is not known here, only %s",
                       (int)path->names[0].length, path->names[0].data,
-                      own->names & NAMES_KEYS ? "keys: a request is made for many records"
-                                              : "answer and status are");
+                      own->set & NAMES_KEYS ? "keys: a request is made for many records"
+                                            : "answer and status are");
     return (struct resolution){RESOLVED_COLUMN, lookup->answer_name, path->count};
 }
 
 static uint32_t own_record_column(void *context)
 {
-    struct own_resolver *own = context;
+    struct lookup_names *own = context;
     return own->record ? own->record->record_column(own->record->context)
                        : own->lookup->answer_name;
 }
@@ -66,18 +56,33 @@ static const struct expression *expression_keep(struct lookup *lookup,
     return expression;
 }
 
-static const struct expression *own_compile(struct stage_context *context, struct lookup *lookup,
-                                            const struct node *node, enum own_names names)
+static void names_open(struct lookup_names *names, struct stage_context *context,
+                       struct lookup *lookup, unsigned set)
 {
-    struct own_resolver own = {
-        .resolver = {.context = &own, .resolve = own_resolve, .record_column = own_record_column},
+    *names = (struct lookup_names){
+        .resolver = {.context = names,
+                     .resolve = own_resolve,
+                     .record_column = own_record_column,
+                     .allows_secrets = (set & NAMES_SECRET) != 0},
         .lookup = lookup,
-        .record = names & NAMES_RECORD ? scope_resolver(context->scope) : NULL,
+        .record = set & NAMES_RECORD ? scope_resolver(context->scope) : NULL,
         .diagnostics = context->diagnostics,
-        .names = names,
+        .set = set,
     };
+}
+
+void lookup_names_open(struct lookup_names *names, struct stage_context *context,
+                       struct lookup *lookup)
+{
+    names_open(names, context, lookup,
+               NAMES_SECRET | (lookup->gather.most ? NAMES_KEYS : NAMES_RECORD));
+}
+
+static const struct expression *own_compile(struct stage_context *context, struct lookup *lookup,
+                                            const struct node *node, struct lookup_names *names)
+{
     const struct expression *kept =
-        expression_keep(lookup, expression_compile(node, &own.resolver, context->diagnostics));
+        expression_keep(lookup, expression_compile(node, &names->resolver, context->diagnostics));
     if (!kept && context->diagnostics->errors == 0)
         diagnostics_memory(context->diagnostics, node->span);
     return kept;
@@ -86,17 +91,21 @@ static const struct expression *own_compile(struct stage_context *context, struc
 const struct expression *lookup_compile(struct stage_context *context, struct lookup *lookup,
                                         const struct node *node)
 {
-    return own_compile(context, lookup, node, lookup->gather.most ? NAMES_KEYS : NAMES_RECORD);
+    struct lookup_names names;
+    lookup_names_open(&names, context, lookup);
+    return own_compile(context, lookup, node, &names);
 }
 
 /* An option's expression, where it was given: *expression. */
 static bool option_compile(struct stage_context *context, struct lookup *lookup, const char *name,
-                           enum own_names names, const struct expression **expression)
+                           unsigned set, const struct expression **expression)
 {
+    struct lookup_names names;
     const struct option_value *value = option_find(context->options, name);
     if (!value || !value->node)
         return true;
-    *expression = own_compile(context, lookup, value->node, names);
+    names_open(&names, context, lookup, set);
+    *expression = own_compile(context, lookup, value->node, &names);
     return *expression != NULL;
 }
 

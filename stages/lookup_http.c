@@ -1,0 +1,321 @@
+/* lookup http: its words, how its servers are reached. Requests are made in lookup_http_request.c;
+ * the core is in lookup.c. Main thread, but for http_connect. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/fault.h"
+#include "stages/lookup_http.h"
+
+static const struct option_spec http_options[] = {
+    {"url", OPTION_TEMPLATE, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL,
+     "where to ask; an {expression} is escaped for its place"},
+#include "stages/lookup_words.def"
+    {"method", OPTION_WORD, 0, "GET|POST|PUT|PATCH", NULL,
+     "GET, or POST where there is a body; only GET and PUT are tried again unless repeat says so"},
+    {"header", OPTION_HEADERS, OPTION_REPEATED, NULL, NULL,
+     "\"name\" = expression, …; left out where it is null"},
+    {"query", OPTION_HEADERS, OPTION_REPEATED, NULL, NULL,
+     "\"name\" = expression, …: parameters behind the URL; left out where null"},
+    {"body", OPTION_EXPRESSION, 0, NULL, NULL, "what is sent; with batch else the list keys"},
+    {"encode", OPTION_WORD, 0, "json|form|raw", "json", "what the body becomes"},
+    {"race", OPTION_TEMPLATES, OPTION_REPEATED, NULL, NULL,
+     "further URLs that are asked at the same time; the first good answer wins"},
+    {"connections", OPTION_PHRASE, OPTION_TUNING, "N per host", NULL,
+     "open at once to one host; else as many as requests"},
+    {"connections_total", OPTION_INTEGER, OPTION_TUNING, NULL, NULL, "open at once, to all hosts"},
+    {"keepalive", OPTION_DURATION, OPTION_TUNING, NULL, "118s",
+     "how long an idle connection is kept; 0s: one for each request"},
+    {"lifetime", OPTION_DURATION, OPTION_TUNING, NULL, NULL, "how old a connection may become"},
+    {"connect_timeout", OPTION_DURATION, OPTION_TUNING, NULL, "10s",
+     "until a connection stands, with TLS"},
+    {"first_byte_timeout", OPTION_DURATION, OPTION_TUNING, NULL, NULL,
+     "until the answer begins; else timeout alone counts"},
+    {"redirects", OPTION_INTEGER, 0, NULL, "5", "that are followed, within scheme and host"},
+    {"redirects_anywhere", OPTION_FLAG, 0, NULL, NULL, "redirects may lead to other hosts"},
+    {"link_local", OPTION_FLAG, 0, NULL, NULL,
+     "allows 169.254.0.0/16 and the like where the host comes from the record"},
+    {"protocol", OPTION_WORD, OPTION_TUNING, "auto|http1|http2", "auto",
+     "http2: without asking first; auto: where TLS offers it"},
+    {"ca", OPTION_STRING, OPTION_TUNING, NULL, NULL,
+     "a file or folder of certificates instead of the system's"},
+    {"cert", OPTION_STRING, OPTION_TUNING, NULL, NULL, "a file with our own certificate"},
+    {"cert_key", OPTION_STRING, OPTION_TUNING, NULL, NULL, "the file with its key"},
+    {"verify", OPTION_WORD, 0, "yes|no", "yes", "no: takes any certificate"},
+    {"unix", OPTION_STRING, OPTION_TUNING, NULL, NULL, "connects to this socket instead"},
+    {"proxy", OPTION_STRING, OPTION_TUNING | OPTION_OR_NONE, NULL, NULL,
+     "the proxy's URL, or none; else the environment's"},
+    {0},
+};
+
+static const struct noun http_noun = {
+    .name = "http",
+    .doc = "Enriches each record by an HTTP request; the answer becomes a field",
+    .example = "lookup http \"https://geo.example/v1/ip/{client_ip}\" as geo {\n"
+               "    concurrency 100  connections 30 per host  keepalive 30s\n"
+               "    timeout 5s  rate 500/s  burst 50\n"
+               "    retry 4  backoff 200ms..10s  on timeout, connect, 429, 5xx\n"
+               "    breaker open after 5 failures for 30s\n"
+               "    cache 100000 for 10m\n"
+               "    otherwise null\n"
+               "}",
+    .options = http_options,
+};
+
+/* ---- the kind ---- */
+
+static struct transport *http_connect(struct lookup *lookup, struct error *error)
+{
+    struct http_lookup *http = (struct http_lookup *)lookup;
+    size_t room = 4 * LOOKUP_RACE_MOST * TEMPLATE_LIMIT;
+    if (!http->out.data && !buffer_open(&http->out, room, room, error))
+        return NULL;
+    return http_transport_open(&http->settings, error);
+}
+
+static void http_close(struct lookup *lookup)
+{
+    struct http_lookup *http = (struct http_lookup *)lookup;
+    for (uint32_t i = 0; i < http->url_count; i++)
+        template_close(http->urls[i]);
+    for (uint32_t i = 0; i < http->text_count; i++) {
+        explicit_bzero(http->texts[i], strlen(http->texts[i]));
+        free(http->texts[i]);
+    }
+    buffer_close(&http->out);
+}
+
+static const struct lookup_kind http_kind = {
+    .ops = &stage_lookup_http,
+    .make = http_make,
+    .connect = http_connect,
+    .close = http_close,
+};
+
+/* ---- opening ---- */
+
+static bool url_open(struct stage_context *context, struct http_lookup *http,
+                     const struct option_value *value, uint32_t item)
+{
+    struct lookup_names names;
+    if (http->url_count == LOOKUP_RACE_MOST)
+        return diagnostics_error(context->diagnostics, value->span,
+                                 "a race has at most %d URLs, the first one included",
+                                 LOOKUP_RACE_MOST);
+    lookup_names_open(&names, context, &http->lookup);
+    struct template *url =
+        template_open_url(context->program, &names.resolver, value, item, context->diagnostics);
+    if (!url)
+        return false;
+    http->urls[http->url_count++] = url;
+    return true;
+}
+
+static bool urls_open(struct stage_context *context, struct http_lookup *http)
+{
+    const struct option_value *race = option_find(context->options, "race");
+    bool good = url_open(context, http, option_find(context->options, "url"), 0);
+    for (uint32_t i = 0; race && good && i < race->item_count; i++)
+        good = url_open(context, http, race, i);
+    return good;
+}
+
+static bool constant_header(struct http_lookup *http, struct string name, struct string value)
+{
+    if (http->constant_count == ARRAY_SIZE(http->constants))
+        return false;
+    http->constants[http->constant_count++] = (struct request_header){name, value};
+    return true;
+}
+
+static bool pairs_open(struct stage_context *context, struct http_lookup *http, const char *option,
+                       struct http_pair *pairs, uint32_t *count)
+{
+    const struct option_value *value = option_find(context->options, option);
+    bool good = true;
+    for (uint32_t i = 0; value && i < value->item_count; i++) {
+        const struct option_item *item = &value->items[i];
+        if (*count == HTTP_HEADERS_MOST)
+            return diagnostics_error(context->diagnostics, item->span, "more than %d of these",
+                                     HTTP_HEADERS_MOST);
+        struct http_pair *pair = &pairs[*count];
+        pair->name = item->word;
+        pair->expression = lookup_compile(context, &http->lookup, item->node);
+        good &= pair->expression != NULL;
+        if (!pair->expression)
+            continue;
+        pair->is_private = expression_is_private(pair->expression);
+        ++*count;
+    }
+    return good;
+}
+
+/* Headers that are the same for all records belong to the transport. */
+static bool headers_open(struct stage_context *context, struct http_lookup *http)
+{
+    if (!pairs_open(context, http, "header", http->headers, &http->header_count))
+        return false;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < http->header_count; i++) {
+        struct value value;
+        const struct http_pair *pair = &http->headers[i];
+        if (!http_header_name_is_valid(pair->name))
+            return diagnostics_error(
+                context->diagnostics, option_find(context->options, "header")->span,
+                "\"%.*s\" cannot be a header's name", (int)pair->name.length, pair->name.data);
+        if (!expression_constant(pair->expression, &value) || value.kind != VALUE_STRING) {
+            http->headers[kept++] = *pair;
+            continue;
+        }
+        if (!http_header_value_is_valid((struct string){value.text, value.length}))
+            return diagnostics_error(context->diagnostics,
+                                     option_find(context->options, "header")->span,
+                                     "the value of the header \"%.*s\" has a line break or another "
+                                     "control character",
+                                     (int)pair->name.length, pair->name.data);
+        constant_header(http, pair->name, (struct string){value.text, value.length});
+    }
+    http->header_count = kept;
+    return true;
+}
+
+static bool header_given(const struct http_lookup *http, const char *name)
+{
+    for (uint32_t i = 0; i < http->header_count; i++)
+        if (http->headers[i].name.length == strlen(name) &&
+            strncasecmp(http->headers[i].name.data, name, strlen(name)) == 0)
+            return true;
+    for (uint32_t i = 0; i < http->constant_count; i++)
+        if (http->constants[i].name.length == strlen(name) &&
+            strncasecmp(http->constants[i].name.data, name, strlen(name)) == 0)
+            return true;
+    return false;
+}
+
+static bool body_open(struct stage_context *context, struct http_lookup *http)
+{
+    static const struct node keys = {.kind = NODE_NAME, .name = {"keys", 4}, .height = 1};
+    static const char *const types[] = {"application/json", "application/x-www-form-urlencoded",
+                                        "text/plain; charset=utf-8"};
+    const struct option_value *body = option_find(context->options, "body");
+    const struct option_value *method = option_find(context->options, "method");
+    const struct option_value *encode = option_find(context->options, "encode");
+    bool gets = method && string_equal_text(method->text, "GET");
+    const struct node *node = body ? body->node : http->lookup.gather.most && !gets ? &keys : NULL;
+    http->encoding = encode ? (enum http_encoding)encode->integer : ENCODE_JSON;
+    http->method = method ? method->text : node ? STRING("POST") : STRING("GET");
+    http->repeatable =
+        string_equal_text(http->method, "GET") || string_equal_text(http->method, "PUT");
+    if (body && gets)
+        return diagnostics_error(context->diagnostics, body->span,
+                                 "a GET has no body: write method POST, or leave method out");
+    if (node && !(http->body = lookup_compile(context, &http->lookup, node)))
+        return false;
+    const char *type = types[http->encoding];
+    if (node && !header_given(http, "content-type"))
+        constant_header(http, STRING("content-type"), (struct string){type, strlen(type)});
+    if (!http->lookup.raw && !header_given(http, "accept"))
+        constant_header(http, STRING("accept"), STRING("application/json"));
+    return true;
+}
+
+/* A NUL-terminated text of an option, or NULL where it was not given (or, said, cannot be had). */
+static const char *text_open(struct stage_context *context, struct http_lookup *http,
+                             const char *name, bool *good)
+{
+    const struct option_value *value = option_find(context->options, name);
+    if (!value || !value->text.data)
+        return NULL;
+    CHECK(http->text_count < HTTP_TEXTS_MOST);
+    if (value->text.length == 0 || memchr(value->text.data, 0, value->text.length)) {
+        *good =
+            diagnostics_error(context->diagnostics, value->span, "%s is empty or has a NUL", name);
+        return NULL;
+    }
+    char *text = memory_copy_text(value->text.data, value->text.length);
+    if (!text) {
+        *good = diagnostics_memory(context->diagnostics, value->span);
+        return NULL;
+    }
+    return http->texts[http->text_count++] = text;
+}
+
+static uint32_t number_open(struct stage_context *context, const char *name, int64_t number,
+                            bool *good)
+{
+    if (number >= 0 && number <= 1000000)
+        return (uint32_t)number;
+    *good = diagnostics_error(context->diagnostics, context->options->span,
+                              "%s is a number up to 1000000", name);
+    return 0;
+}
+
+static bool settings_open(struct stage_context *context, struct http_lookup *http)
+{
+    const struct options *options = context->options;
+    const struct option_value *connections = option_find(options, "connections");
+    const struct option_value *proxy = option_find(options, "proxy");
+    struct http_settings *settings = &http->settings;
+    bool good = true, varies = false;
+    for (uint32_t i = 0; i < http->url_count; i++)
+        varies |= template_host_varies(http->urls[i]);
+    settings->connections_per_host =
+        number_open(context, "connections", connections ? connections->numbers[0] : 0, &good);
+    settings->connections = number_open(context, "connections_total",
+                                        option_integer(options, "connections_total", 0), &good);
+    settings->redirects =
+        number_open(context, "redirects", option_integer(options, "redirects", 5), &good);
+    settings->keepalive = option_integer(options, "keepalive", 0);
+    settings->no_keepalive = option_given(options, "keepalive") && settings->keepalive == 0;
+    settings->lifetime = option_integer(options, "lifetime", 0);
+    settings->connect_timeout = option_integer(options, "connect_timeout", 0);
+    settings->first_byte_timeout = option_integer(options, "first_byte_timeout", 0);
+    if (option_word_is(options, "protocol", "http1"))
+        settings->version = HTTP_VERSION_1;
+    else if (option_word_is(options, "protocol", "http2"))
+        settings->version = HTTP_VERSION_2;
+    settings->ca = text_open(context, http, "ca", &good);
+    settings->cert = text_open(context, http, "cert", &good);
+    settings->key = text_open(context, http, "cert_key", &good);
+    settings->no_verification = option_word_is(options, "verify", "no");
+    settings->unix_socket = text_open(context, http, "unix", &good);
+    settings->proxy = proxy && !proxy->text.data ? "" : text_open(context, http, "proxy", &good);
+    settings->redirects_anywhere = option_given(options, "redirects_anywhere");
+    settings->link_local =
+        option_given(options, "link_local") || (!varies && !settings->redirects_anywhere);
+    settings->headers = http->constants;
+    settings->header_count = http->constant_count;
+    settings->answer_limit = http->lookup.answer_limit;
+    settings->memory_limit = size_max(http->lookup.memory / 4, 1 << 20);
+    return good;
+}
+
+static bool http_open(struct stage_context *context, struct stage **stage)
+{
+    struct http_lookup *http =
+        (struct http_lookup *)lookup_open(context, &http_kind, sizeof(*http));
+    if (!http)
+        return false;
+    bool good = urls_open(context, http);
+    good &= pairs_open(context, http, "query", http->query, &http->query_count);
+    for (uint32_t i = 0; i < http->query_count; i++)
+        http->query_private |= http->query[i].is_private;
+    good &= headers_open(context, http);
+    good &= body_open(context, http);
+    good &= settings_open(context, http);
+    good &= lookup_finish(context, &http->lookup);
+    if (!good) {
+        lookup_close(&http->lookup.stage);
+        return false;
+    }
+    *stage = &http->lookup.stage;
+    return true;
+}
+
+const struct stage_ops stage_lookup_http = {
+    .noun = &http_noun,
+    .traits = STAGE_ASYNC | STAGE_LOOKUP,
+    .open = http_open,
+    .close = lookup_close,
+    .async = &lookup_async,
+};
