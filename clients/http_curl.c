@@ -18,8 +18,8 @@
 #include "core/clock.h"
 #include "core/fault.h"
 
-#define EVENTS             64
-#define ROUNDS             8
+#define EVENTS             32
+#define ROUNDS             1
 #define MILLISECOND        1000000
 #define RECEIVE_SIZE       8192L
 #define CACHE_SIZE         64
@@ -167,9 +167,17 @@ static int request_goes_out(void *context, char *peer, char *local, int peer_por
     return CURL_PREREQFUNC_OK;
 }
 
+static void socket_action(struct http_transport *transport, curl_socket_t descriptor, int mask)
+{
+    int running;
+    if (!transport->sick &&
+        curl_multi_socket_action(transport->multi, descriptor, mask, &running) != CURLM_OK)
+        transport->sick = true;
+}
+
 static void socket_event(struct http_transport *transport, const struct epoll_event *event)
 {
-    int running, mask = 0, descriptor = event->data.fd;
+    int mask = 0, descriptor = event->data.fd;
     struct http_socket *socket = &transport->sockets[descriptor];
     if (!socket->wanted) {
         if (socket->watched)
@@ -182,17 +190,16 @@ static void socket_event(struct http_transport *transport, const struct epoll_ev
         mask |= CURL_CSELECT_OUT;
     if (event->events & EPOLLERR)
         mask |= CURL_CSELECT_ERR;
-    curl_multi_socket_action(transport->multi, descriptor, mask, &running);
+    socket_action(transport, descriptor, mask);
 }
 
 void http_curl_step(struct http_transport *transport)
 {
     struct epoll_event events[EVENTS];
-    int running;
     for (int round = 0; round < ROUNDS; round++) {
         if (transport->curl_due <= transport->now) {
             transport->curl_due = INT64_MAX;
-            curl_multi_socket_action(transport->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+            socket_action(transport, CURL_SOCKET_TIMEOUT, 0);
         }
         int count = epoll_wait(transport->transport.descriptor, events, EVENTS, 0);
         for (int i = 0; i < count; i++)
@@ -287,23 +294,13 @@ bool http_curl_prepare(struct http_sending *sending)
     return result == CURLE_OK;
 }
 
-bool http_curl_open(struct http_transport *transport, struct error *error)
+bool http_multi_open(struct http_transport *transport)
 {
     const struct http_settings *settings = &transport->settings;
-    CHECK(pthread_once(&curl_once, curl_initialize) == 0);
-    if (curl_opened != CURLE_OK)
-        return error_set(error, ERROR_IO, "libcurl does not start: %s",
-                         curl_easy_strerror(curl_opened));
-    transport->transport.descriptor = epoll_create1(EPOLL_CLOEXEC);
-    if (transport->transport.descriptor < 0)
-        return error_set_errno(error, errno, "epoll");
-    transport->multi = curl_multi_init();
-    transport->share = curl_share_init();
-    if (!transport->multi || !transport->share)
-        return error_set(error, ERROR_MEMORY, "no memory for connections");
-    curl_share_setopt(transport->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
-    CURLM *multi = transport->multi;
-    transport->cache_size = CACHE_SIZE;
+    CURLM *multi = curl_multi_init();
+    if (!multi)
+        return false;
+    long pipelining = settings->version == HTTP_VERSION_1 ? CURLPIPE_NOTHING : CURLPIPE_MULTIPLEX;
     CURLMcode result = curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_changed);
     result |= curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, transport);
     result |= curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, timer_changed);
@@ -312,10 +309,35 @@ bool http_curl_open(struct http_transport *transport, struct error *error)
     result |= curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
                                 (long)settings->connections_per_host);
     result |= curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)settings->connections);
-    result |= curl_multi_setopt(multi, CURLMOPT_PIPELINING,
-                                settings->version == HTTP_VERSION_1 ? CURLPIPE_NOTHING
-                                                                    : CURLPIPE_MULTIPLEX);
-    if (result != CURLM_OK)
-        return error_set(error, ERROR_IO, "libcurl is too old: leat needs 7.85 or later");
+    result |= curl_multi_setopt(multi, CURLMOPT_PIPELINING, pipelining);
+    CHECK(result == CURLM_OK); /* all these options are older than what we build with */
+    transport->multi = multi;
+    transport->cache_size = CACHE_SIZE;
+    transport->curl_due = INT64_MAX;
+    transport->sick = false;
+    return true;
+}
+
+void http_multi_close(struct http_transport *transport)
+{
+    if (transport->multi)
+        curl_multi_cleanup(transport->multi);
+    transport->multi = NULL;
+    transport->curl_due = INT64_MAX;
+}
+
+bool http_curl_open(struct http_transport *transport, struct error *error)
+{
+    CHECK(pthread_once(&curl_once, curl_initialize) == 0);
+    if (curl_opened != CURLE_OK)
+        return error_set(error, ERROR_IO, "libcurl does not start: %s",
+                         curl_easy_strerror(curl_opened));
+    transport->transport.descriptor = epoll_create1(EPOLL_CLOEXEC);
+    if (transport->transport.descriptor < 0)
+        return error_set_errno(error, errno, "epoll");
+    transport->share = curl_share_init();
+    if (!transport->share || !http_multi_open(transport))
+        return error_set(error, ERROR_MEMORY, "no memory for connections");
+    curl_share_setopt(transport->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     return true;
 }

@@ -66,7 +66,8 @@ struct http_socket {
 struct http_transport {
     struct transport transport; /* first */
     struct http_settings settings;
-    CURLM *multi;
+    CURLM *multi; /* NULL: memory was short; opened again when needed */
+    bool sick;    /* see http_multi_open */
     CURLSH *share;
     struct http_list ready, running, over, free;
     struct exchange *unsent; /* no memory for a state; linked by `next` */
@@ -96,6 +97,10 @@ void http_end(struct http_sending *sending, enum outcome outcome);
 
 /* http_curl.c: the process's libcurl, the transport's multi handle and its sockets. */
 bool http_curl_open(struct http_transport *transport, struct error *error);
+/* The multi handle; false: no memory. After libcurl has reported an error of its own (memory was
+ * short) the handle is not fit for use, `sick`: everything in it ends, and a new one is opened. */
+bool http_multi_open(struct http_transport *transport);
+void http_multi_close(struct http_transport *transport);
 /* Calls libcurl for what epoll reports and for its timers. */
 void http_curl_step(struct http_transport *transport);
 /* Options of a new handle that never change. */

@@ -101,7 +101,8 @@ static void sending_stop(struct http_sending *sending)
 {
     struct http_transport *transport = sending->transport;
     if (sending->phase == HTTP_RUNNING) {
-        curl_multi_remove_handle(transport->multi, sending->easy);
+        if (transport->multi)
+            curl_multi_remove_handle(transport->multi, sending->easy);
         http_list_remove(&transport->running, sending);
         transport->running_count--;
         transport->paused_count -= sending->paused;
@@ -152,8 +153,10 @@ void http_begin(struct http_sending *sending)
     sending->phase = HTTP_RUNNING;
     http_list_append(&transport->running, sending);
     transport->running_count++;
-    cache_grow(transport);
-    if (curl_multi_add_handle(transport->multi, sending->easy) != CURLM_OK) {
+    bool usable = transport->multi || http_multi_open(transport);
+    if (usable)
+        cache_grow(transport);
+    if (!usable || curl_multi_add_handle(transport->multi, sending->easy) != CURLM_OK) {
         http_detail(sending, "no memory for a request");
         sending_stop(sending);
         http_end(sending, OUTCOME_BROKEN);
@@ -250,6 +253,20 @@ static void messages_take(struct http_transport *transport)
     }
 }
 
+/* libcurl ran out of memory at a place from which it does not recover. */
+static void multi_replace(struct http_transport *transport)
+{
+    while (transport->running.first) {
+        struct http_sending *sending = transport->running.first;
+        if (!sending->verdict)
+            http_detail(sending, "no memory in libcurl");
+        sending_stop(sending);
+        http_end(sending, OUTCOME_BROKEN);
+    }
+    http_multi_close(transport);
+    transport->sick = false;
+}
+
 static void deadline_passed(struct http_sending *sending)
 {
     struct http_transport *transport = sending->transport;
@@ -313,8 +330,12 @@ static void http_step(struct transport *base)
         http_list_remove(&transport->ready, sending);
         http_begin(sending);
     }
-    http_curl_step(transport);
-    messages_take(transport);
+    if (transport->multi) {
+        http_curl_step(transport);
+        messages_take(transport);
+    }
+    if (transport->sick)
+        multi_replace(transport);
     deadlines_expire(transport);
     if (transport->paused_count)
         paused_resume(transport);
@@ -397,8 +418,7 @@ static void http_close(struct transport *base)
         transport->made = sending->next_made;
         sending_destroy(sending);
     }
-    if (transport->multi)
-        curl_multi_cleanup(transport->multi);
+    http_multi_close(transport);
     if (transport->share)
         curl_share_cleanup(transport->share);
     curl_slist_free_all(transport->headers);
