@@ -268,7 +268,7 @@ enum sink_result byte_sink_take(struct sink *base, struct batch **batch, struct 
 
 enum sink_result byte_sink_finish(struct byte_sink *sink, bool final, struct error *error)
 {
-    if (!sink->failed && !sink->begun)
+    if (!sink->failed && !sink->begun && final) /* before, the columns may not be known yet */
         sink->begun = edge_add(sink, true);
     if (!sink->failed && sink->begun && final && !sink->ended)
         sink->ended = edge_add(sink, false);
@@ -278,8 +278,8 @@ enum sink_result byte_sink_finish(struct byte_sink *sink, bool final, struct err
     enum sink_result result = sink_step(sink, error);
     if (result != SINK_OK)
         return result;
-    bool done = sink->begun && flushed && (sink->ended || !final) && writer_is_empty(&sink->writer);
-    if (sink->encoder && sink->ended)
+    bool done = flushed && (sink->ended || !final) && writer_is_empty(&sink->writer);
+    if (sink->encoder)
         done = done && encoder_is_empty(sink->encoder);
     return done ? SINK_OK : SINK_WAIT;
 }

@@ -55,7 +55,8 @@ bool byte_sink_encoder_start(struct byte_sink *sink, struct error *error);
 bool byte_sink_offer(struct sink *sink, struct batch *batch);
 enum sink_result byte_sink_take(struct sink *sink, struct batch **batch, struct error *error);
 struct batch *byte_sink_reclaim(struct sink *sink);
-/* Writes what is left (with `final` the epilogue too). SINK_OK: all of it reached the system. */
+/* Writes what is left (with `final` the epilogue too, before it no open frame). SINK_OK: all of it
+ * reached the system. */
 enum sink_result byte_sink_finish(struct byte_sink *sink, bool final, struct error *error);
 /* Stops writing and forgets what was not written. */
 void byte_sink_halt(struct byte_sink *sink);

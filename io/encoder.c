@@ -36,6 +36,7 @@ struct encoder {
     uint64_t handing;
     uint64_t releasing;
     bool ended;
+    bool continues; /* behind frames that are there already */
     struct event work;
     atomic_bool closing;
     struct thread threads[THREADS_MAX];
@@ -205,6 +206,26 @@ static void filling_queue(struct encoder *encoder)
     event_signal(&encoder->work);
 }
 
+void encoder_continue(struct encoder *encoder, struct string tail)
+{
+    CHECK(encoder->filling == 0 && tail.length < ENCODER_BLOCK && !encoder->ended);
+    struct block *block = block_at(encoder, 0);
+    CHECK(block->length == 0);
+    if (tail.length > 0)
+        memcpy(block->content, tail.data, tail.length);
+    block->length = tail.length;
+    encoder->continues = true;
+}
+
+struct string encoder_tail(const struct encoder *encoder)
+{
+    /* A slot still in use is that of an older block: then nothing is open. */
+    if (encoder->ended || !filling_free(encoder))
+        return (struct string){0};
+    const struct block *block = &encoder->blocks[encoder->filling % encoder->block_count];
+    return (struct string){block->content, block->length};
+}
+
 size_t encoder_add(struct encoder *encoder, const char *data, size_t length)
 {
     CHECK(!encoder->ended);
@@ -236,7 +257,8 @@ bool encoder_end(struct encoder *encoder)
         return true;
     if (!filling_free(encoder))
         return false;
-    if (encoder->filling == 0 || block_at(encoder, encoder->filling)->length > 0)
+    bool empty = encoder->filling == 0 && !encoder->continues;
+    if (empty || block_at(encoder, encoder->filling)->length > 0)
         filling_queue(encoder);
     encoder->ended = true;
     return true;

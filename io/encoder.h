@@ -24,12 +24,18 @@ struct encoder *encoder_open(enum compression compression, const struct encoder_
                              struct io_engine *engine, struct error *error);
 /* Nothing that was handed out may be in use. */
 void encoder_close(struct encoder *encoder);
+/* Before anything is added: frames are there already, and `tail` (less than a block) is the content
+ * of the one that was open. */
+void encoder_continue(struct encoder *encoder, struct string tail);
+/* The content of the open frame: what was added behind the last whole block. Until the next add. */
+struct string encoder_tail(const struct encoder *encoder);
 /* Takes content, as much as there is room for; returns how much. */
 size_t encoder_add(struct encoder *encoder, const char *data, size_t length);
 /* How much encoder_add would take. */
 size_t encoder_room(const struct encoder *encoder);
 /* The content ends here: the last block is compressed, however short (an empty content gets one
- * empty frame). Once; nothing may be added afterwards. False: no block is free yet. */
+ * empty frame, if no frame is there already). Once; nothing may be added afterwards. False: no
+ * block is free yet. */
 bool encoder_end(struct encoder *encoder);
 /* The next compressed block in order: true, and *data, *length, and a handle for encoder_release,
  * until which the bytes stay. False: none is done yet; *failed: and none will (see the error). */
@@ -38,7 +44,7 @@ bool encoder_next(struct encoder *encoder, const char **data, size_t *length, vo
 /* In the order handed out. */
 void encoder_release(struct encoder *encoder, void *handle);
 bool encoder_owns(const struct encoder *encoder, const void *handle);
-/* Everything that was added was handed out and released. */
+/* Every whole block was handed out and released (behind encoder_end: everything). */
 bool encoder_is_empty(const struct encoder *encoder);
 
 /* One block by itself, without an encoder: appends a frame or member to out[0..capacity).

@@ -16,7 +16,8 @@
 
 #include "core/clock.h"
 #include "core/fault.h"
-#include "io/byte_sink.h"
+#include "io/file_sink_internal.h"
+#include "io/lock_file.h"
 #include "io/partition_sink.h"
 
 static const struct option_spec option_specs[] = {
@@ -39,21 +40,6 @@ const struct noun file_sink_noun = {
     .example = "into file \"late.csv.zst\" { level 6 }",
     .options = option_specs,
     .takes_format = true,
-};
-
-enum file_phase { FILE_WRITING, FILE_SYNCING, FILE_SYNCED, FILE_PUBLISHED };
-
-struct file_sink {
-    struct byte_sink bytes;
-    char *target; /* symbolic links resolved */
-    char *part;   /* NULL: appended to, or written straight */
-    bool append;
-    bool direct; /* the target is no regular file */
-    bool part_made;
-    int fd;
-    uint64_t start_size; /* append: what was there */
-    enum file_phase phase;
-    struct io_request sync;
 };
 
 bool file_sink_is_template(struct string path)
@@ -82,18 +68,6 @@ static char *path_unescape(struct string path)
     if (copy)
         copy[length] = 0;
     return copy;
-}
-
-/* dir/NAME -> dir/.NAME.leat-part */
-static char *part_name(const char *target)
-{
-    const char *slash = strrchr(target, '/');
-    int folder = slash ? (int)(slash + 1 - target) : 0;
-    size_t size = strlen(target) + sizeof("..leat-part");
-    char *part = memory_take(size);
-    if (part)
-        snprintf(part, size, "%.*s.%s.leat-part", folder, target, target + folder);
-    return part;
 }
 
 /* Checks the folder that the file will be in. */
@@ -136,12 +110,14 @@ static bool target_look(struct file_sink *sink, struct error *error)
     } else if (fault || errno != ENOENT) {
         return error_set_errno(error, fault ? fault : errno, "cannot write %s", sink->target);
     }
-    if (sink->direct || sink->append)
+    if (sink->direct)
         return true;
-    sink->part = part_name(sink->target);
-    if (!sink->part)
+    sink->part = sink->append ? NULL : side_path(sink->target, "part");
+    sink->lock_path = side_path(sink->target, "lock");
+    sink->state_path = side_path(sink->target, "state");
+    if ((!sink->part && !sink->append) || !sink->lock_path || !sink->state_path)
         return error_set(error, ERROR_MEMORY, "no memory for a path");
-    return folder_check(sink->target, error);
+    return (sink->append && !sink->bytes.context->checkpoints) || folder_check(sink->target, error);
 }
 
 static bool file_sink_name(struct file_sink *sink, struct sink_context *context,
@@ -168,6 +144,7 @@ static bool file_sink_name(struct file_sink *sink, struct sink_context *context,
 }
 
 static void file_sink_close(struct sink *base);
+static const struct sink_ops direct_ops;
 
 static bool file_sink_open(struct sink_context *context, struct sink **result, struct error *error)
 {
@@ -182,6 +159,7 @@ static bool file_sink_open(struct sink_context *context, struct sink **result, s
     sink->bytes.base.ops = &sink_file;
     sink->bytes.context = context;
     sink->fd = -1;
+    sink->lock_fd = -1;
     sink->append = context->options && option_word_is(context->options, "mode", "append");
     bool done = file_sink_name(sink, context, error) && target_look(sink, error);
     if (done) {
@@ -196,58 +174,34 @@ static bool file_sink_open(struct sink_context *context, struct sink **result, s
         file_sink_close(&sink->bytes.base);
         return false;
     }
+    if (sink->direct)
+        sink->bytes.base.ops = &direct_ops;
     *result = &sink->bytes.base;
     return true;
 }
 
-/* A POSIX lock beside the one of flock: only it can tell who has it. */
-static void part_sign(int fd)
+bool file_sink_lock(struct file_sink *sink, struct error *error)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    (void)fcntl(fd, F_SETLK, &lock); /* without it the holder is just not named */
+    if (sink->lock_fd < 0)
+        sink->lock_fd = lock_file_take(sink->lock_path, sink->target, error);
+    return sink->lock_fd >= 0;
 }
 
-/* The process that has signed the part file; 0: unknown, or in another PID namespace. */
-static pid_t part_holder(int fd)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0 ? lock.l_pid
-                                                                                      : 0;
-}
-
-/* Removes the part file of a run that died. One that another run is writing is left alone. */
-static bool stale_part_remove(const char *part, struct error *error)
-{
-    int fd = open(part, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 && errno == ENOENT)
-        return true;
-    bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    bool done = !locked && file_unlink(part, error);
-    pid_t holder = locked ? part_holder(fd) : 0;
-    if (holder)
-        error_set(error, ERROR_LOCKED, "another run (process %ld) is writing %s", (long)holder,
-                  part);
-    else if (locked)
-        error_set(error, ERROR_LOCKED, "another run is writing %s", part);
-    if (fd >= 0)
-        close(fd);
-    return done;
-}
-
-/* Makes the part file; it is locked as long as it is open. */
+/* Makes the part file. One that is there is of a run that died: that no other run lives, the lock
+ * tells. */
 static bool part_make(struct file_sink *sink, struct error *error)
 {
-    sink->fd = file_open(sink->part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666, error);
-    if (sink->fd < 0 && error->os_errno == EEXIST) {
-        if (!stale_part_remove(sink->part, error))
-            return false;
-        sink->fd = file_open(sink->part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666, error);
-    }
+    if (!file_sink_lock(sink, error))
+        return false;
+    /* A commit of the run that died, which this one did not ask for, would miss its part. */
+    if (!sink->recovered && !state_file_remove(sink->state_path, error))
+        return false;
+    if (!file_unlink(sink->part, error) && error->os_errno != ENOENT)
+        return false;
+    sink->fd = file_open(sink->part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666, error);
     if (sink->fd < 0)
         return error_add_context(error, "cannot write %s", sink->target);
     sink->part_made = true;
-    (void)flock(sink->fd, LOCK_EX | LOCK_NB); /* only keeps an eager second run away */
-    part_sign(sink->fd);
     struct stat status;
     if (stat(sink->target, &status) == 0)
         (void)fchmod(sink->fd,
@@ -257,6 +211,9 @@ static bool part_make(struct file_sink *sink, struct error *error)
 
 static bool append_open(struct file_sink *sink, struct error *error)
 {
+    /* Without commits nothing is written beside the target, whose folder may not allow it. */
+    if (sink->bytes.context->checkpoints && !file_sink_lock(sink, error))
+        return false;
     sink->fd = file_open(sink->target, O_WRONLY | O_CREAT, 0666, error);
     if (sink->fd < 0)
         return false;
@@ -270,6 +227,22 @@ static bool append_open(struct file_sink *sink, struct error *error)
     return true;
 }
 
+/* Opens what is written to, or goes on with what resume has opened. */
+static bool target_open(struct file_sink *sink, struct error *error)
+{
+    bool done = true;
+    if (sink->resumed)
+        file_checkpoint_continue(sink);
+    else if (sink->direct)
+        done = (sink->fd = file_open(sink->target, O_WRONLY, 0, error)) >= 0;
+    else
+        done = sink->append ? append_open(sink, error) : part_make(sink, error);
+    bool begins = !sink->resumed || sink->state.latest.phase == STATE_DONE;
+    if (done && begins && sink->append && !sink->direct && sink->bytes.context->checkpoints)
+        done = file_append_begin(sink, error);
+    return done;
+}
+
 static enum sink_result file_sink_start(struct sink *base, struct error *error)
 {
     struct file_sink *sink = (struct file_sink *)base;
@@ -277,22 +250,24 @@ static enum sink_result file_sink_start(struct sink *base, struct error *error)
     int64_t timeout = context->limits.timeout;
     if (context->options)
         timeout = option_integer(context->options, "timeout", timeout);
-    bool done;
-    if (sink->direct) {
-        sink->fd = file_open(sink->target, O_WRONLY, 0, error);
-        done = sink->fd >= 0;
-    } else {
-        done = sink->append ? append_open(sink, error) : part_make(sink, error);
+    if (sink->phase != FILE_WRITING) { /* resumed behind the last commit: nothing comes any more */
+        sink->bytes.begun = sink->bytes.ended = true;
+        return SINK_OK;
     }
-    if (!done)
+    if (!target_open(sink, error))
         return SINK_FAIL;
+    uint64_t length = sink->resumed ? sink->state.latest.length : sink->start_size;
     if (sink->direct)
         writer_open_stream(&sink->bytes.writer, context->engine, sink->fd, timeout, sink->target);
     else
-        writer_open_file(&sink->bytes.writer, context->engine, sink->fd, sink->start_size,
-                         sink->target);
+        writer_open_file(&sink->bytes.writer, context->engine, sink->fd, length, sink->target);
     sink->bytes.writer_open = true;
-    return byte_sink_encoder_start(&sink->bytes, error) ? SINK_OK : SINK_FAIL;
+    if (!byte_sink_encoder_start(&sink->bytes, error))
+        return SINK_FAIL;
+    struct string tail = sink->resumed ? sink->state.tail : (struct string){0};
+    if (sink->bytes.encoder && (length > 0 || tail.length > 0))
+        encoder_continue(sink->bytes.encoder, tail);
+    return SINK_OK;
 }
 
 /* One fdatasync through the engine; never retried. */
@@ -317,70 +292,112 @@ static enum sink_result sync_step(struct file_sink *sink, struct error *error)
 }
 
 /* A run that is let go while it syncs: nobody may close the file or the engine under the sync. */
-static void sync_wait(struct file_sink *sink)
+void file_sink_settle(struct file_sink *sink)
 {
     while (sink->sync.pending) {
         (void)io_engine_wait(sink->bytes.context->engine, NANOSECONDS);
         while (io_engine_reap(sink->bytes.context->engine))
             continue; /* nothing but the sync is in flight */
     }
+    state_writer_drop(&sink->state_writer);
 }
 
+/* Everything that was offered is written and synced; then the state file says so. */
 static enum sink_result file_sink_commit(struct sink *base, const struct commit_record *record,
                                          struct error *error)
 {
     struct file_sink *sink = (struct file_sink *)base;
-    if (sink->phase == FILE_SYNCED)
+    bool keeps_state = sink->bytes.context->checkpoints && !sink->direct;
+    if (sink->phase >= FILE_SYNCED)
         return SINK_OK;
     enum sink_result result = SINK_OK;
     if (sink->phase == FILE_WRITING)
         result = byte_sink_finish(&sink->bytes, record->final, error);
-    if (result == SINK_OK && !sink->direct)
+    if (result == SINK_OK && !sink->direct && sink->phase != FILE_STATING)
         result = sync_step(sink, error);
-    if (result == SINK_OK && record->final)
-        sink->phase = FILE_SYNCED;
+    if (result != SINK_OK)
+        return result;
+    if (keeps_state && sink->phase != FILE_STATING) {
+        if (!file_state_begin(sink, record, false, error))
+            return SINK_FAIL;
+        sink->phase = FILE_STATING;
+    }
+    if (keeps_state)
+        result = file_state_step(sink, error);
+    if (result == SINK_OK)
+        sink->phase = record->final ? FILE_SYNCED : FILE_WRITING;
     return result;
+}
+
+/* Gives the part its name, which is on the disk afterwards. */
+static bool part_name(struct file_sink *sink, struct error *error)
+{
+    int fd = sink->fd;
+    sink->fd = -1;
+    byte_sink_halt(&sink->bytes);
+    if (!file_close(fd, sink->target, error))
+        return false;
+    if (!sink->part)
+        return true;
+    if (!file_rename(sink->part, sink->target, error))
+        return false;
+    sink->part_made = false;
+    return true;
 }
 
 static enum sink_result file_sink_publish(struct sink *base, const struct commit_record *record,
                                           struct error *error)
 {
     struct file_sink *sink = (struct file_sink *)base;
-    struct commit_record last = {.final = true};
-    (void)record;
-    if (sink->phase == FILE_PUBLISHED)
-        return SINK_OK;
-    enum sink_result result = file_sink_commit(base, &last, error);
-    if (result != SINK_OK)
-        return result;
-    int fd = sink->fd;
-    sink->fd = -1;
-    byte_sink_halt(&sink->bytes);
-    if (!file_close(fd, sink->target, error))
-        return SINK_FAIL;
-    if (sink->part) {
-        if (!file_rename(sink->part, sink->target, error))
+    /* Where nothing came behind the finished run that this one would add to, no commit did. */
+    if (sink->phase < FILE_SYNCED && sink->resumed && record->number == sink->state.latest.number)
+        sink->phase = FILE_SYNCED;
+    if (sink->phase < FILE_SYNCED) {
+        struct commit_record last = *record;
+        last.final = true;
+        enum sink_result result = file_sink_commit(base, &last, error);
+        if (result != SINK_OK)
+            return result;
+    }
+    if (sink->phase == FILE_SYNCED) {
+        if (!part_name(sink, error))
             return SINK_FAIL;
-        sink->part_made = false;
-        if (!file_sync_folder(sink->target, error))
+        sink->phase = FILE_NAMED;
+    }
+    if (sink->phase == FILE_NAMED && !state_writer_busy(&sink->state_writer)) {
+        if (sink->part && !file_sync_folder(sink->target, error))
+            return SINK_FAIL;
+        bool keeps_state = sink->bytes.context->checkpoints && !sink->direct;
+        if (!keeps_state)
+            sink->phase = FILE_PUBLISHED;
+        else if (!file_state_begin(sink, record, true, error))
             return SINK_FAIL;
     }
-    sink->phase = FILE_PUBLISHED;
-    return SINK_OK;
+    if (sink->phase == FILE_PUBLISHED)
+        return SINK_OK;
+    enum sink_result result = file_state_step(sink, error);
+    if (result == SINK_OK)
+        sink->phase = FILE_PUBLISHED;
+    return result;
 }
 
 static void file_sink_abort(struct sink *base, bool keep_part)
 {
     struct file_sink *sink = (struct file_sink *)base;
     struct error ignored; /* the run has failed already, and says why */
-    sync_wait(sink);
+    file_sink_settle(sink);
     byte_sink_halt(&sink->bytes);
-    if (sink->append && sink->fd >= 0 && sink->phase != FILE_PUBLISHED && !keep_part)
-        (void)file_truncate(sink->fd, sink->start_size, sink->target, &ignored);
+    bool committed = file_has_commit(sink);
+    /* A commit that was broken off, or failed, when its state had already taken its place. */
+    bool unknown = sink->phase == FILE_STATING && sink->state_writer.replaced;
+    bool open = sink->append && sink->fd >= 0 && sink->phase < FILE_NAMED && !unknown;
+    if (open && (committed || !keep_part)) /* others read it: not what no commit covers */
+        (void)file_truncate(sink->fd, committed ? sink->state.latest.length : sink->start_size,
+                            sink->target, &ignored);
     if (sink->fd >= 0)
         close(sink->fd);
     sink->fd = -1;
-    if (sink->part_made && !keep_part)
+    if (sink->part_made && !keep_part && !committed && !unknown)
         (void)unlink(sink->part);
     sink->part_made = false;
 }
@@ -389,14 +406,34 @@ static void file_sink_close(struct sink *base)
 {
     struct file_sink *sink = (struct file_sink *)base;
     file_sink_abort(base, false); /* nothing is left to abort after publish */
+    lock_file_release(sink->lock_fd, sink->lock_path);
+    file_checkpoint_free(sink);
     free(sink->target);
     free(sink->part);
     byte_sink_free(&sink->bytes);
 }
 
-const struct sink_ops sink_file = {
+/* What is no regular file: what it has taken cannot be taken back. */
+static const struct sink_ops direct_ops = {
     .noun = &file_sink_noun,
     .open = file_sink_open,
+    .start = file_sink_start,
+    .offer = byte_sink_offer,
+    .take = byte_sink_take,
+    .commit = file_sink_commit,
+    .publish = file_sink_publish,
+    .abort = file_sink_abort,
+    .reclaim = byte_sink_reclaim,
+    .close = file_sink_close,
+};
+
+const struct sink_ops sink_file = {
+    .noun = &file_sink_noun,
+    .traits = SINK_RECOVERABLE,
+    .open = file_sink_open,
+    .recover = file_sink_recover,
+    .resume = file_sink_resume,
+    .forget = file_sink_forget,
     .start = file_sink_start,
     .offer = byte_sink_offer,
     .take = byte_sink_take,

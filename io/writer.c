@@ -101,13 +101,14 @@ static void piece_complete(struct writer *writer, struct writer_piece *piece)
         piece_submit(writer, piece);
 }
 
-/* Takes completions; a sync of the writer's owner may be among them, and is done by being reaped.
- */
+/* Takes completions; requests of the writer's owner (syncs, a state file) may be among them, and
+ * are done by being reaped. */
 static void completions_take(struct writer *writer)
 {
     for (struct io_request *request; (request = io_engine_reap(writer->engine));) {
-        if (request->kind == IO_WRITE)
-            piece_complete(writer, request->owner);
+        struct writer_piece *piece = request->owner;
+        if (piece >= writer->pieces && piece < writer->pieces + WRITER_PIECES)
+            piece_complete(writer, piece);
     }
 }
 

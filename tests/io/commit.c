@@ -1,0 +1,349 @@
+/* Commits of file sinks: whatever instant a run dies at, the next one goes on behind the last
+ * commit (or the one before), and the result is that of one undisturbed run. Runs that die are
+ * child processes that leave without a word. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/fault.h"
+#include "io/engine_simulated.h"
+#include "io/state_file.h"
+#include "tests/io/fixture.h"
+#include "tests/suite.h"
+
+#define PIECES 40 /* batches of a run */
+
+/* A run: content goes into a sink in pieces, commits fall between them. */
+struct rig {
+    enum io_engine_kind kind;
+    const struct options *options;
+    const char *path;
+    const char *content;
+    size_t length;
+    unsigned seed;
+    int dies_at;      /* step that it dies before, or -1 */
+    unsigned commits; /* one in so many pieces is followed by a commit */
+    bool fails;       /* instead of dying it fails: abort, close */
+    struct fixture *fixture;
+    struct sink *sink;
+    struct commit_record record;
+    char text[32];
+    int step;
+    struct error error;
+    bool sunk[FIXTURE_BATCHES];
+};
+
+enum rig_end { RIG_DONE = 0, RIG_DIED = 10, RIG_FAILED = 11 };
+
+static unsigned rig_random(struct rig *rig)
+{
+    rig->seed = rig->seed * 1664525u + 1013904223u;
+    return rig->seed >> 8;
+}
+
+static size_t piece_size(const struct rig *rig)
+{
+    return rig->length / PIECES + 1;
+}
+
+/* Dies if it is time to. */
+static void rig_step(struct rig *rig)
+{
+    if (rig->step++ == rig->dies_at && !rig->fails)
+        _exit(RIG_DIED);
+}
+
+static bool rig_fails_now(const struct rig *rig)
+{
+    return rig->fails && rig->dies_at >= 0 && rig->step > rig->dies_at;
+}
+
+static enum sink_result rig_wait(struct rig *rig, enum sink_result (*call)(struct rig *rig))
+{
+    enum sink_result result;
+    int64_t end = clock_monotonic() + 20 * NANOSECONDS;
+    while ((result = call(rig)) == SINK_WAIT && clock_monotonic() < end) {
+        rig_step(rig);
+        if (rig_fails_now(rig))
+            return SINK_FAIL;
+        (void)io_engine_wait(rig->fixture->sink_engine, NANOSECONDS / 50);
+    }
+    return result;
+}
+
+static enum sink_result take_call(struct rig *rig)
+{
+    struct batch *batch;
+    enum sink_result result = rig->sink->ops->take(rig->sink, &batch, &rig->error);
+    if (result == SINK_OK) {
+        fixture_give_back(rig->fixture, batch);
+        rig->fixture->sunk--;
+    }
+    return result;
+}
+
+static enum sink_result commit_call(struct rig *rig)
+{
+    return rig->sink->ops->commit(rig->sink, &rig->record, &rig->error);
+}
+
+static enum sink_result publish_call(struct rig *rig)
+{
+    return rig->sink->ops->publish(rig->sink, &rig->record, &rig->error);
+}
+
+static bool rig_commit(struct rig *rig, size_t offset, bool final)
+{
+    while (rig->fixture->sunk > 0)
+        if (rig_wait(rig, take_call) != SINK_OK)
+            return false;
+    rig->record.number++;
+    rig->record.final = final;
+    rig->record.bytes = rig->text;
+    rig->record.length = (size_t)snprintf(rig->text, sizeof(rig->text), "%zu", offset);
+    return rig_wait(rig, commit_call) == SINK_OK;
+}
+
+static bool piece_offer(struct rig *rig, size_t from, size_t to)
+{
+    while (!rig->fixture->free) {
+        if (rig_wait(rig, take_call) != SINK_OK)
+            return false;
+    }
+    struct batch *batch = rig->fixture->free;
+    rig->fixture->free = batch->next;
+    memcpy(batch->memory + BATCH_HEADROOM, rig->content + from, to - from);
+    batch->text = batch->memory + BATCH_HEADROOM;
+    batch->part_start = 0;
+    batch->part_end = batch->text_length = (uint32_t)(to - from);
+    batch->outputs[0].borrowed = true;
+    rig->fixture->sunk++;
+    while (!rig->sink->ops->offer(rig->sink, batch)) {
+        /* it may have made room without a batch to give back */
+        enum sink_result result = take_call(rig);
+        if (result == SINK_WAIT)
+            (void)io_engine_wait(rig->fixture->sink_engine, NANOSECONDS / 50);
+        if (result > SINK_WAIT) {
+            rig->fixture->sunk--;
+            fixture_give_back(rig->fixture, batch);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Opens, recovers, and resumes at the last commit or, now and then, at the one before. *offset:
+ * where the content goes on. */
+static bool rig_resume(struct rig *rig, size_t *offset, bool *final)
+{
+    const struct sink_ops *ops = rig->sink->ops;
+    bool found;
+    *offset = 0;
+    *final = false;
+    if (!ops->recover(rig->sink, &rig->record, &found, &rig->error))
+        return false;
+    uint64_t number = found ? rig->record.number : 0;
+    uint64_t epoch = rig->record.epoch + 1;
+    if (found) {
+        snprintf(rig->text, sizeof(rig->text), "%.*s", (int)rig->record.length, rig->record.bytes);
+        *offset = strtoull(rig->text, NULL, 10);
+        *final = rig->record.final;
+    }
+    if (found && rig->record.done)
+        number = 0;
+    rig_step(rig);
+    if (!ops->resume(rig->sink, number, epoch, &rig->error))
+        return false;
+    if (number == 0)
+        *offset = 0;
+    *final = *final && number > 0;
+    rig->record.epoch = epoch;
+    return true;
+}
+
+static bool rig_write(struct rig *rig)
+{
+    size_t offset;
+    bool final;
+    if (!rig_resume(rig, &offset, &final))
+        return false;
+    rig_step(rig);
+    if (rig->sink->ops->start(rig->sink, &rig->error) != SINK_OK)
+        return false;
+    while (offset < rig->length && !final) {
+        size_t end = offset + 1 + rig_random(rig) % (2 * piece_size(rig));
+        end = end < rig->length ? end : rig->length;
+        rig_step(rig);
+        if (rig_fails_now(rig) || !piece_offer(rig, offset, end))
+            return false;
+        offset = end;
+        rig_step(rig);
+        if (rig_random(rig) % rig->commits == 0 && !rig_commit(rig, offset, false))
+            return false;
+    }
+    if (!final && !rig_commit(rig, offset, true))
+        return false;
+    rig_step(rig);
+    return !rig_fails_now(rig) && rig_wait(rig, publish_call) == SINK_OK;
+}
+
+static bool rig_open(struct rig *rig)
+{
+    struct fixture *fixture = rig->fixture = calloc(1, sizeof(*fixture));
+    fixture_open(fixture, rig->kind, 2 * piece_size(rig) + 1, 4 * piece_size(rig));
+    fixture->sink_context = (struct sink_context){.options = rig->options,
+                                                  .formats = &formats_of_tests,
+                                                  .file = rig->path,
+                                                  .limits = fixture->sink_limits,
+                                                  .format_name = "lines",
+                                                  .path_column = COLUMN_NONE,
+                                                  .engine = fixture->sink_engine,
+                                                  .checkpoints = true};
+    bool opened = sink_file.open(&fixture->sink_context, &rig->sink, &rig->error);
+    fixture->sink = rig->sink;
+    return opened;
+}
+
+static enum rig_end rig_run(struct rig *rig)
+{
+    struct io_simulation *simulation = NULL;
+    struct error error;
+    if (rig->kind == IO_ENGINE_SIMULATED)
+        simulation = io_simulation_open(rig->seed, &error);
+    rig->step = 0;
+    rig->record = (struct commit_record){0};
+    bool done = rig_open(rig) && rig_write(rig);
+    fixture_close(rig->fixture);
+    free(rig->fixture);
+    if (simulation)
+        io_simulation_close(simulation);
+    return done ? RIG_DONE : RIG_FAILED;
+}
+
+/* A run in a process of its own. Returns how it ended; the number of its steps is its own secret.
+ */
+static enum rig_end rig_child(struct rig *rig)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        enum rig_end end = rig_run(rig);
+        if (end == RIG_FAILED && (!rig->fails || rig->dies_at < 0))
+            fprintf(stderr, "step %d: %s\n", rig->step, rig->error.text);
+        _exit((int)end);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    CU_ASSERT_TRUE(WIFEXITED(status));
+    return WIFEXITED(status) ? (enum rig_end)WEXITSTATUS(status) : RIG_FAILED;
+}
+
+static char *content_make(size_t size)
+{
+    char *text = malloc(size + 1);
+    unsigned seed = 7;
+    for (size_t i = 0; i < size; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        text[i] = seed >> 27 == 0 ? '\n' : (char)('a' + (seed >> 20) % 16);
+    }
+    text[size - 1] = '\n';
+    return text;
+}
+
+static void expect_only(const char *folder, const char *names)
+{
+    char command[1000];
+    snprintf(command, sizeof(command), "test \"$(cd '%s' && ls -A | tr '\\n' ' ')\" = '%s'", folder,
+             names);
+    CU_ASSERT_EQUAL(system(command), 0);
+}
+
+/* Kills runs at random steps until one comes through, and compares. */
+static void rounds(enum io_engine_kind kind, const char *name, size_t size, const char *compression,
+                   unsigned seeds, bool fails)
+{
+    char folder[200], whole[256], path[256];
+    snprintf(folder, sizeof(folder), "%s", test_path("rounds"));
+    snprintf(whole, sizeof(whole), "%s", test_path("whole"));
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    char *content = content_make(size);
+    struct rig rig = {.kind = IO_ENGINE_POSIX, .content = content, .length = size, .dies_at = -1};
+    rig.commits = 1000000; /* one undisturbed run, all in one */
+    rig.options = test_options("path", whole, "compression", compression, "level", "1", NULL);
+    CU_ASSERT_EQUAL_FATAL(rig_run(&rig), RIG_DONE);
+    size_t expected_length;
+    char *expected = test_read(whole, &expected_length);
+    for (unsigned seed = 1; seed <= seeds; seed++) {
+        char side[600];
+        snprintf(side, sizeof(side), "rm -rf '%s' && mkdir '%s'", folder, folder);
+        CU_ASSERT_EQUAL_FATAL(system(side), 0);
+        rig.options = test_options("path", path, "compression", compression, "level", "1", NULL);
+        rig.kind = kind;
+        rig.commits = 1 + seed % 7;
+        rig.fails = fails;
+        unsigned deaths = 0;
+        enum rig_end end = RIG_DIED;
+        for (unsigned round = 0; end != RIG_DONE && round < 100; round++) {
+            rig.seed = seed * 1000003u + round * 7919u;
+            rig.dies_at = round < 8 ? (int)(rig_random(&rig) % 120) : -1;
+            end = rig_child(&rig);
+            deaths += end != RIG_DONE;
+            CU_ASSERT_TRUE(end == RIG_DONE || round < 8);
+        }
+        (void)deaths;
+        size_t length;
+        char *result = test_read(path, &length);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+        CU_ASSERT(length == expected_length && memcmp(result, expected, length) == 0);
+        free(result);
+        snprintf(side, sizeof(side), ".%s.leat-state %s ", name, name);
+        expect_only(folder, side);
+    }
+    free(expected);
+    free(content);
+}
+
+static void plain(void)
+{
+    rounds(IO_ENGINE_AUTO, "p.txt", 3 << 20, "none", 25, false);
+    rounds(IO_ENGINE_POSIX, "p.txt", 1 << 20, "none", 25, false);
+}
+
+static void plain_simulated(void)
+{
+    rounds(IO_ENGINE_SIMULATED, "s.txt", 300 * 1024, "none", 60, false);
+}
+
+static void plain_aborted(void)
+{
+    rounds(IO_ENGINE_AUTO, "a.txt", 300 * 1024, "none", 20, true);
+}
+
+static void zstd(void)
+{
+    rounds(IO_ENGINE_AUTO, "z.txt.zst", 18 << 20, "zstd", 12, false);
+}
+
+static void gzip(void)
+{
+    rounds(IO_ENGINE_AUTO, "g.txt.gz", 9 << 20, "gzip", 6, false);
+}
+
+static void edges(void)
+{
+    lines_prologue = "[";
+    lines_epilogue = "]";
+    rounds(IO_ENGINE_AUTO, "e.txt", 10000, "none", 20, false);
+    rounds(IO_ENGINE_AUTO, "e.txt.zst", 10000, "zstd", 10, false);
+    lines_prologue = lines_epilogue = NULL;
+}
+
+SUITE(commit, {"plain files, killed", plain}, {"plain files, simulated", plain_simulated},
+      {"plain files, aborted", plain_aborted}, {"zstd, killed", zstd}, {"gzip, killed", gzip},
+      {"prologues and epilogues, killed", edges})
