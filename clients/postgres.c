@@ -167,6 +167,7 @@ static void operation_begin(struct postgres *postgres)
     postgres->failed = false;
     postgres->ends = false;
     postgres->describes = false;
+    postgres->by_rows = false;
     postgres->sqlstate[0] = 0;
     postgres->message[0] = 0;
     postgres->tag[0] = 0;
@@ -291,6 +292,12 @@ void postgres_execute(struct postgres *postgres, const char *name, int count,
              PQsendQueryPrepared(postgres->connection, name, count, values, lengths, formats, 1));
 }
 
+void postgres_by_rows(struct postgres *postgres)
+{
+    if (postgres->connection && postgres->state == POSTGRES_BUSY)
+        postgres->by_rows = PQsetSingleRowMode(postgres->connection);
+}
+
 bool postgres_is_well(struct postgres *postgres)
 {
     timer_rest(postgres);
@@ -356,6 +363,10 @@ static enum postgres_progress result_take(struct postgres *postgres, PGresult *r
         postgres->result = result;
         return POSTGRES_WAIT;
     }
+    case PGRES_SINGLE_TUPLE:
+        result_drop(postgres);
+        postgres->result = result;
+        return POSTGRES_ROW;
     case PGRES_COPY_IN:
         postgres->state = POSTGRES_COPIES_IN;
         PQclear(result);
@@ -386,8 +397,9 @@ static enum postgres_progress results_step(struct postgres *postgres)
                 return postgres_lose(postgres, "");
             return postgres->failed ? POSTGRES_FAILED : POSTGRES_DONE;
         }
-        if (result_take(postgres, result) == POSTGRES_COPIES)
-            return POSTGRES_COPIES;
+        enum postgres_progress progress = result_take(postgres, result);
+        if (progress != POSTGRES_WAIT)
+            return progress;
     }
     return POSTGRES_WAIT;
 }
@@ -427,6 +439,9 @@ enum postgres_progress postgres_step(struct postgres *postgres)
     case POSTGRES_BUSY:
         break;
     }
+    /* rows that are here already come first: no more is read than is asked for */
+    if (postgres->by_rows && !PQisBusy(postgres->connection))
+        return results_step(postgres);
     if (!bytes_move(postgres)) {
         enum postgres_progress progress = results_step(postgres);
         return progress == POSTGRES_FAILED

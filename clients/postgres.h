@@ -36,6 +36,7 @@ enum postgres_progress {
     POSTGRES_WAIT,
     POSTGRES_DONE,   /* connected, or the statement succeeded */
     POSTGRES_COPIES, /* COPY has begun: put or get its data */
+    POSTGRES_ROW,    /* by rows: `result` holds the next one, until the next step */
     POSTGRES_FAILED, /* sqlstate and message say why; `lost`: there is no connection any more */
 };
 
@@ -68,8 +69,9 @@ struct postgres {
     int watched;     /* socket in the epoll set, or -1 */
     uint32_t events; /* it is watched for */
     bool describes;  /* the result of a statement without rows is kept */
-    bool failed;     /* an error came in the operation so far … */
-    bool ends;       /* … after which the server hangs up */
+    bool by_rows;
+    bool failed; /* an error came in the operation so far … */
+    bool ends;   /* … after which the server hangs up */
     int64_t deadline;
     char *copy_row; /* handed out by postgres_copy_get */
 };
@@ -112,6 +114,8 @@ void postgres_prepare(struct postgres *postgres, const char *name, const char *s
 void postgres_describe(struct postgres *postgres, const char *name);
 void postgres_execute(struct postgres *postgres, const char *name, int count,
                       const char *const *values, const int *lengths, const int *formats);
+/* Directly behind execute: rows come one by one, and no more is read than asked for. */
+void postgres_by_rows(struct postgres *postgres);
 /* Whether an idle connection still is one: takes in what the server has said meanwhile. */
 bool postgres_is_well(struct postgres *postgres);
 /* Asks the server to stop what runs (a new short connection; may block for its round trip). */

@@ -137,6 +137,7 @@ static void connect_step(struct postgres_pool *pool, struct member *member, int6
         pool->pause = 0;
         return;
     case POSTGRES_COPIES:
+    case POSTGRES_ROW:
     case POSTGRES_FAILED:
         break;
     }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clients/postgres_types.h"
+#include "clients/postgres_row.h"
 #include "core/clock.h"
 #include "core/fault.h"
 #include "core/raw.h"
@@ -43,10 +43,7 @@ struct sql_transport {
     bool described;
     int parameter_count;
     struct postgres_type parameters[PARAMETERS_MOST];
-    int column_count;
-    struct postgres_type *columns;
-    struct buffer names; /* "name": of each column, one after another */
-    uint32_t *name_ends;
+    struct postgres_columns columns;
     /* scratch */
     struct arena arena;
     struct buffer buffer; /* encoded parameters */
@@ -80,7 +77,7 @@ static bool settings_take(struct sql_transport *made, const struct sql_transport
     made->pool = postgres_pool_open(&pool, error);
     return made->pool && arena_open(&made->arena, ARENA_SIZE, ARENA_SIZE, error) &&
            buffer_open(&made->buffer, PARAMETERS_SIZE, PARAMETERS_SIZE, error) &&
-           buffer_open(&made->names, PARAMETERS_SIZE, PARAMETERS_SIZE, error);
+           postgres_columns_open(&made->columns, error);
 }
 
 struct transport *sql_transport_open(const struct sql_transport_settings *settings,
@@ -130,10 +127,7 @@ static void sql_close(struct transport *base)
         arena_close(&transport->arena);
     if (transport->buffer.data)
         buffer_close(&transport->buffer);
-    if (transport->names.data)
-        buffer_close(&transport->names);
-    free(transport->columns);
-    free(transport->name_ends);
+    postgres_columns_close(&transport->columns);
     free(transport->query);
     free(transport);
 }
@@ -266,31 +260,16 @@ static void slot_run(struct sql_transport *transport, struct slot *slot)
 static bool columns_take(struct sql_transport *transport, const PGresult *result, char *detail,
                          size_t size)
 {
-    int count = PQnfields(result);
-    free(transport->columns);
-    free(transport->name_ends);
-    transport->column_count = 0;
-    transport->columns = memory_take_zeroed((size_t)count + 1, sizeof(*transport->columns));
-    transport->name_ends = memory_take_zeroed((size_t)count + 1, sizeof(*transport->name_ends));
-    buffer_reset(&transport->names);
-    bool fits = transport->columns && transport->name_ends;
-    for (int i = 0; i < count && fits; i++) {
-        const char *name = PQfname(result, i);
-        transport->columns[i] = postgres_type_of(PQftype(result, i));
-        if (transport->columns[i].kind == POSTGRES_UNKNOWN) {
-            snprintf(detail, size,
-                     "column %.60s of the query has a type that leat cannot read: cast it to text",
-                     name);
-            return false;
-        }
-        fits = string_write_json((struct string){name, strlen(name)}, &transport->names) &&
-               buffer_append_byte(&transport->names, ':');
-        transport->name_ends[i] = (uint32_t)transport->names.length;
-    }
-    if (!fits)
+    if (!postgres_columns_take(&transport->columns, result)) {
         snprintf(detail, size, "no memory for the columns of the query");
-    transport->column_count = count;
-    return fits;
+        return false;
+    }
+    int unknown = postgres_columns_unknown(&transport->columns);
+    if (unknown >= 0)
+        snprintf(detail, size,
+                 "column %.60s of the query has a type that leat cannot read: cast it to text",
+                 PQfname(result, unknown));
+    return unknown < 0;
 }
 
 static bool statement_describe(struct sql_transport *transport, const PGresult *result,
@@ -313,65 +292,39 @@ static bool statement_describe(struct sql_transport *transport, const PGresult *
 
 /* ---- answers ---- */
 
-enum answer_result { ANSWER_WHOLE, ANSWER_LARGE, ANSWER_CORRUPT };
-
-static enum answer_result row_append(const struct sql_transport *transport, const PGresult *result,
-                                     int row, struct buffer *answer)
-{
-    bool fits = buffer_append_byte(answer, '{');
-    for (int i = 0; i < transport->column_count && fits; i++) {
-        uint32_t start = i ? transport->name_ends[i - 1] : 0;
-        bool corrupt = false;
-        fits =
-            (i == 0 || buffer_append_byte(answer, ',')) &&
-            buffer_append(answer, transport->names.data + start, transport->name_ends[i] - start);
-        if (!fits)
-            break;
-        if (PQgetisnull(result, row, i))
-            fits = buffer_append(answer, "null", 4);
-        else
-            fits = postgres_decode(PQgetvalue(result, row, i), (size_t)PQgetlength(result, row, i),
-                                   &transport->columns[i], answer, &corrupt);
-        if (corrupt)
-            return ANSWER_CORRUPT;
-    }
-    return fits && buffer_append_byte(answer, '}') ? ANSWER_WHOLE : ANSWER_LARGE;
-}
-
-static enum answer_result answer_make(const struct sql_transport *transport, const PGresult *result,
-                                      struct buffer *answer)
+static enum postgres_row_result answer_make(const struct sql_transport *transport,
+                                            const PGresult *result, struct buffer *answer)
 {
     int count = PQntuples(result);
     buffer_reset(answer);
-    if (PQnfields(result) != transport->column_count)
-        return ANSWER_CORRUPT;
     if (!transport->rows) {
         if (count > 0)
-            return row_append(transport, result, 0, answer);
-        return buffer_append(answer, "null", 4) ? ANSWER_WHOLE : ANSWER_LARGE;
+            return postgres_row_append(&transport->columns, result, 0, answer);
+        return buffer_append(answer, "null", 4) ? POSTGRES_ROW_WHOLE : POSTGRES_ROW_LARGE;
     }
     bool fits = buffer_append_byte(answer, '[');
     for (int row = 0; row < count && fits; row++) {
-        if (row > 0)
-            fits = buffer_append_byte(answer, ',');
-        enum answer_result made = fits ? row_append(transport, result, row, answer) : ANSWER_LARGE;
-        if (made != ANSWER_WHOLE)
+        fits = row == 0 || buffer_append_byte(answer, ',');
+        enum postgres_row_result made =
+            fits ? postgres_row_append(&transport->columns, result, row, answer)
+                 : POSTGRES_ROW_LARGE;
+        if (made != POSTGRES_ROW_WHOLE)
             return made;
     }
-    return fits && buffer_append_byte(answer, ']') ? ANSWER_WHOLE : ANSWER_LARGE;
+    return fits && buffer_append_byte(answer, ']') ? POSTGRES_ROW_WHOLE : POSTGRES_ROW_LARGE;
 }
 
 static void slot_answer(struct sql_transport *transport, struct slot *slot)
 {
     char detail[100] = "";
     slot->exchange->first_byte = clock_monotonic();
-    enum answer_result made = answer_make(transport, slot->connection->result, &slot->answer);
-    if (made == ANSWER_WHOLE) {
+    enum postgres_row_result made = answer_make(transport, slot->connection->result, &slot->answer);
+    if (made == POSTGRES_ROW_WHOLE) {
         slot_end(transport, slot, OUTCOME_ANSWER, "");
         return;
     }
     buffer_reset(&slot->answer);
-    if (made == ANSWER_LARGE) {
+    if (made == POSTGRES_ROW_LARGE) {
         snprintf(detail, sizeof(detail), "the answer is longer than %zu bytes",
                  transport->answer_limit);
         slot_end(transport, slot, OUTCOME_LARGE, detail);

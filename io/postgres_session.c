@@ -549,6 +549,7 @@ static enum sink_result session_step(struct postgres_sink *sink, struct error *e
             sink->savepoint = SAVEPOINT_SET;
         }
         return unit_send(sink, error);
+    case POSTGRES_ROW: /* no statement of the sink asks for rows one by one */
     case POSTGRES_DONE:
         sink->moved = clock_monotonic();
         good = phase_done(sink, error);
