@@ -51,6 +51,26 @@ static void test_cancel(void)
     stand_close(&stand);
 }
 
+/* A retry that was granted and never sent costs the budget nothing. */
+static void test_budget_given_back(void)
+{
+    stand_defaults(&stand);
+    stand.protections.retries = 1;
+    stand.protections.retry_budget = 0; /* ten in all */
+    stand.peers.refused = 1;
+    stand_open(&stand, 40);
+    for (unsigned i = 0; i < 40; i++) {
+        struct stand_call *call = stand_submit(&stand);
+        stand_step(&stand);
+        stand.now += 10 * MILLISECOND; /* answered 503: it rests now */
+        stand_step(&stand);
+        dispatcher_cancel(stand.dispatcher, &call->call);
+    }
+    CU_ASSERT_EQUAL(stand_counts(&stand).budget_refusals, 0);
+    CU_ASSERT_EQUAL(stand.log.arrival_count, 40);
+    stand_close(&stand);
+}
+
 /* Answers 200 after 50 ms, 503 at once or never, as the body says. */
 static void by_body(void *context, const struct request *request, int64_t now,
                     struct simulated_reply *reply)
@@ -237,7 +257,8 @@ static void test_threads(void)
     bucket_close(between);
 }
 
-SUITE(stop, {"cancelled calls", test_cancel}, {"drained: what ends when", test_drain},
+SUITE(stop, {"cancelled calls", test_cancel}, {"budget given back", test_budget_given_back},
+      {"drained: what ends when", test_drain},
       {"time over while waiting for the rate", test_waiting_for_rate},
       {"woken only when there is something", test_wakes}, {"short of memory", test_short_memory},
       {"one bucket, four threads", test_threads})
