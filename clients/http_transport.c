@@ -278,12 +278,12 @@ static void deadline_passed(struct http_sending *sending)
     }
     if (transport->now < exchange->deadline)
         http_detail(sending, "first byte timeout after %.3g s%s", waited,
-                    sending->sent ? "" : ", while connecting");
+                    sending->sent ? "" : ", while waiting for a connection");
     else
         http_detail(sending, "whole timeout after %.3g s, while %s", waited,
                     exchange->first_byte ? "receiving"
                     : sending->sent      ? "waiting for the first byte"
-                                         : "connecting");
+                                         : "waiting for a connection");
     sending_stop(sending);
     http_end(sending, OUTCOME_TIMEOUT);
 }

@@ -232,7 +232,52 @@ static void not_sent_twice(void)
     transport->ops->close(transport);
 }
 
+/* Whatever goes wrong, no detail holds userinfo, query or header values; but they are sent. */
+static void secrets_stay_secret(void)
+{
+    static const char *const paths[] = {
+        "/reset/5",     "/truncate/5",       "/garbage",      "/hang", "/bomb/9",
+        "/length/word", "/chunked-bad/size", "/headers/line", "/leave"};
+    static const struct request_header header = {STRING("X-Token"), STRING("hunter2")};
+    struct http_settings settings = {.redirects = 3, .answer_limit = 100};
+    struct transport *transport = rig_open(&settings);
+    struct rig_exchange exchange;
+    char base[400], path[256];
+    const char *port = strrchr(rig_url(), ':');
+    snprintf(base, sizeof(base), "http://user:hunter2@127.0.0.1%s", port);
+    for (size_t i = 0; i < ARRAY_SIZE(paths) + 3; i++) {
+        if (i == ARRAY_SIZE(paths))
+            snprintf(base, sizeof(base), "http://user:hunter2@127.0.0.1:1");
+        if (i == ARRAY_SIZE(paths) + 1)
+            snprintf(base, sizeof(base), "http://user:hunter2@no-such-host.invalid");
+        if (i == ARRAY_SIZE(paths) + 2)
+            snprintf(base, sizeof(base), "https://user:hunter2@127.0.0.1%s", port);
+        snprintf(path, sizeof(path), "%s?token=hunter2&to=http%%3A%%2F%%2Fu:hunter2%%40x.example",
+                 paths[i % ARRAY_SIZE(paths)]);
+        rig_prepare(&exchange, base, path);
+        exchange.request.headers = &header;
+        exchange.request.header_count = 1;
+        exchange.exchange.deadline = clock_monotonic() + 200 * MILLISECOND;
+        rig_start(transport, &exchange);
+        rig_wait(transport, &exchange);
+        CU_ASSERT_TRUE(exchange.exchange.detail[0]);
+        CU_ASSERT_FALSE(rig_detail_has(&exchange, "hunter2"));
+        rig_release(transport, &exchange);
+    }
+    snprintf(base, sizeof(base), "http://user:hunter2@127.0.0.1%s", port);
+    settings.answer_limit = 0;
+    transport->ops->close(transport);
+    transport = rig_open(&settings);
+    rig_prepare(&exchange, base, "/reflect");
+    rig_start(transport, &exchange);
+    rig_wait(transport, &exchange);
+    struct string answer = exchange.exchange.answer;
+    static const char basic[] = "Basic dXNlcjpodW50ZXIy"; /* printf user:hunter2 | base64 */
+    CU_ASSERT_PTR_NOT_NULL(memmem(answer.data, answer.length, basic, sizeof(basic) - 1));
+    transport->ops->close(transport);
+}
+
 SUITE(http_faults, {"what is broken", broken}, {"what is too large", large},
       {"timeouts say which", timeouts}, {"servers that do not answer", silent_servers},
       {"no connection", no_connection}, {"bytes behind an answer", excess_harms_nobody},
-      {"what may not repeat is sent once", not_sent_twice})
+      {"what may not repeat is sent once", not_sent_twice}, {"secrets", secrets_stay_secret})
