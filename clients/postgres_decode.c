@@ -33,17 +33,20 @@ static bool real4_append(float narrow, struct buffer *buffer)
     char digits[17];
     int exponent;
     int count = (int)number_shortest_digits(fabs((double)narrow), digits, &exponent);
-    for (int keep = 1; keep < count; keep++) {
-        /* 0.digits rounded to `keep` places, as a double: the first that is this float again */
-        double scaled = 0, power = 1;
+    for (int keep = 1; keep < count && keep <= 9; keep++) {
+        /* rounded to `keep` digits: the first that is this float again */
+        char text[2 * NUMBER_TEXT_SIZE];
+        double candidate = 0;
+        bool overflow = false;
+        int64_t rounded = 0;
         for (int i = 0; i < keep; i++)
-            scaled = scaled * 10 + (digits[i] - '0');
-        scaled += digits[keep] >= '5';
-        int shift = exponent - keep;
-        for (int i = 0; i < (shift < 0 ? -shift : shift); i++)
-            power *= 10;
-        double candidate = shift < 0 ? scaled / power : scaled * power;
-        if ((float)candidate == fabsf(narrow))
+            rounded = rounded * 10 + (digits[i] - '0');
+        rounded += digits[keep] >= '5';
+        size_t length = number_write_int(text, rounded);
+        text[length++] = 'e';
+        length += number_write_int(text + length, exponent - keep);
+        if (number_parse_double(text, length, &candidate, &overflow) && !overflow &&
+            (float)candidate == fabsf(narrow))
             return real_append(narrow < 0 ? -candidate : candidate, buffer);
     }
     return real_append(narrow, buffer);
