@@ -238,7 +238,10 @@ static struct value copy_result(struct value value, struct arena *arena, unsigne
 static struct value evaluate_text(struct string text, const struct bindings *bindings,
                                   struct arena *arena)
 {
-    struct resolver resolver = {(void *)bindings, resolve_name, record_column, true};
+    struct resolver resolver = {.context = (void *)bindings,
+                                .resolve = resolve_name,
+                                .record_column = record_column,
+                                .cel_strict = true};
     struct diagnostics diagnostics;
     struct program_memory *memory = NULL;
     diagnostics_open(&diagnostics, "case", text);

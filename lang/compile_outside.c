@@ -57,7 +57,7 @@ struct term *compile_secret(struct compiler *compiler, const struct node *node)
     struct error error;
     if (!compiler->resolver->allows_secrets) {
         diagnostics_error(compiler->diagnostics, node->span,
-                          "a secret cannot stand here: it would be written into the records; it "
+                          "a secret cannot stand here: it could end up in the records; it "
                           "may stand in what is sent to a server, like its url and headers");
         return NULL;
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lang/template_cells.h"
 #include "tests/lang/fixture.c"
 
 #define HEIGHT_LIMIT 250
@@ -27,6 +28,17 @@ static void check_node(const struct node *node, size_t length, unsigned above)
         check_node(node->items[i], length, node->height);
 }
 
+/* Opens the templates of a lookup as URLs. */
+static void check_urls(const struct program *program, const struct option_value *value,
+                       struct diagnostics *diagnostics)
+{
+    struct scope *scope = scope_open(diagnostics, NULL, (uint32_t)program->text.length + 1);
+    uint32_t count = value->spec->kind == OPTION_TEMPLATES ? value->item_count : 1;
+    for (uint32_t i = 0; scope && i < count && i < 8; i++)
+        template_close(template_open_url(program, scope_resolver(scope), value, i, diagnostics));
+    scope_close(scope);
+}
+
 static void check_options(struct program *program, const struct options *options,
                           struct diagnostics *diagnostics)
 {
@@ -43,6 +55,8 @@ static void check_options(struct program *program, const struct options *options
         }
         const struct template_part *parts;
         uint32_t count;
+        if (value->spec->kind == OPTION_TEMPLATES || strcmp(value->spec->name, "url") == 0)
+            check_urls(program, value, diagnostics);
         if (value->spec->kind != OPTION_TEMPLATE)
             continue;
         if (template_parse(program, value, diagnostics, &parts, &count))
