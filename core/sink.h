@@ -131,6 +131,8 @@ struct sink {
     /* Set by the runtime before take. */
     bool hurry;       /* nothing more is offered until all is taken back: wait for no more */
     int64_t deadline; /* the run was told to stop: give up then, monotonic; 0: it was not */
+    bool commit_wanted; /* its transaction is long enough: a checkpoint is due now. Written by its
+                           thread, relaxed atomic; commit clears it */
 };
 
 #endif

@@ -188,9 +188,14 @@ static bool path_check(const char *path, struct error *error)
     return true;
 }
 
-bool database_open(struct database *database, const char *path, int64_t patience, size_t memory,
-                   struct error *error)
+bool database_open(struct database *database, const char *path, enum database_access access,
+                   int64_t patience, size_t memory, struct error *error)
 {
+    static const int access_flags[] = {
+        [DATABASE_READ] = SQLITE_OPEN_READONLY,
+        [DATABASE_WRITE] = SQLITE_OPEN_READWRITE,
+        [DATABASE_CREATE] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+    };
     *database = (struct database){0};
     if (!path_check(path, error) || !sqlite_vfs_register(error))
         return false;
@@ -198,17 +203,25 @@ bool database_open(struct database *database, const char *path, int64_t patience
         database->memory = size_max(memory, MEMORY_LEAST);
         heap_limit_add((int64_t)database->memory);
     }
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int flags = access_flags[access] | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(path, &database->connection, flags, SQLITE_VFS_NAME) != SQLITE_OK)
         return database_fail(database, "open it", error);
     sqlite3_extended_result_codes(database->connection, 1);
     sqlite3_busy_timeout(database->connection, (int)(patience / 1000000));
-    /* The first to read the file: says what is wrong with it. The page cache gets half. */
+    /* The page cache gets half. Reading the schema's version is the first look at the file: it says
+     * what is wrong with it. */
     size_t cache = database->memory ? database->memory / 2048 : 16384;
-    return database_run(database, "use it", error,
-                        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                        "PRAGMA cache_size = -%d; PRAGMA legacy_alter_table = ON",
+    return database_run(database, "use it", error, "PRAGMA cache_size = -%d; PRAGMA schema_version",
                         (int)size_min(cache, 65536));
+}
+
+/* FULL, not NORMAL: other sinks of the run (its rejects, too) go back at most to the checkpoint
+ * before their last one, so a power cut must not take more than one from us. */
+bool database_prepare_writing(struct database *database, struct error *error)
+{
+    return database_run(database, "write to it", error,
+                        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                        "PRAGMA legacy_alter_table = ON");
 }
 
 void database_close(struct database *database)

@@ -1,6 +1,6 @@
-/* A connection to an SQLite database for a sink: opening, errors in our form, transactions, the
- * memory that SQLite may use. One thread at a time (the sink's). Errors do not name the file: the
- * runtime puts the sink's name, which does, in front. */
+/* A connection to an SQLite database, for the sink and the source: opening, errors in our form,
+ * transactions, the memory that SQLite may use. One thread at a time. Errors do not name the file:
+ * the name of the sink or source, which does, is put in front. */
 #ifndef LEAT_IO_SQLITE_DATABASE_H
 #define LEAT_IO_SQLITE_DATABASE_H
 
@@ -14,11 +14,18 @@ struct database {
     size_t memory; /* its part of SQLite's heap limit */
 };
 
-/* Opens or creates the file, in WAL mode; waits for locks of others at most `patience` nanoseconds
- * each time; SQLite may use `memory` bytes for it (0: any). After a failure, too, it must be
- * closed. */
-MUST_USE bool database_open(struct database *database, const char *path, int64_t patience,
-                            size_t memory, struct error *error);
+enum database_access {
+    DATABASE_READ,   /* it must be there; nothing in it is changed */
+    DATABASE_WRITE,  /* it must be there */
+    DATABASE_CREATE, /* it is made where it is missing */
+};
+/* Opens the file; waits for locks of others at most `patience` nanoseconds each time; SQLite may
+ * use `memory` bytes for it (0: any). After a failure, too, it must be closed. */
+MUST_USE bool database_open(struct database *database, const char *path,
+                            enum database_access access, int64_t patience, size_t memory,
+                            struct error *error);
+/* Before the first write: WAL mode, and every commit is on disk when it returns. */
+MUST_USE bool database_prepare_writing(struct database *database, struct error *error);
 /* Takes back what was not committed. */
 void database_close(struct database *database);
 

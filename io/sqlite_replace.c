@@ -105,6 +105,15 @@ static bool definition_rename(struct table *table, char **definition, struct err
                      table->plan->name);
 }
 
+bool replace_look(struct table *table, struct error *error)
+{
+    int64_t referrers;
+    if (!referrers_count(table, &referrers, error))
+        return false;
+    table->referred = table->exists && referrers > 0;
+    return true;
+}
+
 bool replace_definition(struct table *table, char **definition, struct error *error)
 {
     const struct shape_field *lacking;

@@ -10,6 +10,8 @@ MUST_USE bool replace_columns_check(struct table *table, struct error *error);
 /* T's own definition under the name of the table to fill (sqlite3_free), or NULL where T lacks a
  * column and nothing hangs on its definition. Sets table->referred. */
 MUST_USE bool replace_definition(struct table *table, char **definition, struct error *error);
+/* Sets table->referred alone: T__leat is there already. */
+MUST_USE bool replace_look(struct table *table, struct error *error);
 /* In the open transaction. */
 MUST_USE bool replace_swap(struct table *table, struct error *error);
 

@@ -14,17 +14,39 @@ static bool no_memory(const struct table *table, struct error *error)
     return error_set(error, ERROR_MEMORY, "no memory for the SQL of table %s", table->plan->name);
 }
 
+static char *filled_name(const struct table_plan *plan)
+{
+    return sqlite3_mprintf("%s%s", plan->name, plan->mode == TABLE_REPLACE ? "__leat" : "");
+}
+
+bool table_drop_filled(struct database *database, const struct table_plan *plan,
+                       struct error *error)
+{
+    if (plan->mode != TABLE_REPLACE)
+        return true;
+    char *filled = filled_name(plan);
+    if (!filled)
+        return error_set(error, ERROR_MEMORY, "no memory for the SQL of table %s", plan->name);
+    bool done = database_run(database, "drop what an earlier run left behind", error,
+                             "DROP TABLE IF EXISTS \"%w\"", filled);
+    sqlite3_free(filled);
+    return done;
+}
+
 bool table_open(struct table *table, struct database *database, const struct table_plan *plan,
-                struct error *error)
+                const struct table_past *past, struct error *error)
 {
     *table = (struct table){.database = database, .plan = plan};
-    bool replace = plan->mode == TABLE_REPLACE;
-    table->filled = sqlite3_mprintf("%s%s", plan->name, replace ? "__leat" : "");
+    table->filled = filled_name(plan);
     if (!table->filled)
         return no_memory(table, error);
-    if (replace && !database_run(database, "drop what an earlier run left behind", error,
-                                 "DROP TABLE IF EXISTS \"%w\"", table->filled))
+    int64_t filled = 0;
+    if (past && plan->mode == TABLE_REPLACE &&
+        !database_integer(database, &filled, error,
+                          "SELECT count(*) FROM sqlite_schema WHERE name = %Q COLLATE NOCASE",
+                          table->filled))
         return false;
+    table->filled_exists = filled > 0;
     char *type;
     if (!database_text(database, &type, error,
                        "SELECT type FROM sqlite_schema WHERE name = %Q COLLATE NOCASE "
@@ -175,11 +197,27 @@ static bool sql_run(struct table *table, char *sql, const char *doing, struct er
     return done;
 }
 
-/* Makes the table that rows go into, unless that is a T that is there. */
-static bool filled_make(struct table *table, struct error *error)
+/* What the run that goes on knew of the table. */
+static bool past_take(struct table *table, const struct table_past *past, struct error *error)
 {
-    if (table->exists && table->plan->mode != TABLE_REPLACE)
-        return replace_columns_check(table, error);
+    for (uint32_t i = 0; i < past->kind_count && i < table->column_count; i++)
+        table->kinds[i] = past->kinds[i];
+    if (!past->made)
+        return true;
+    table->created = sqlite3_mprintf("%s", past->made);
+    return table->created || no_memory(table, error);
+}
+
+/* Makes the table that rows go into, unless that is a T that is there. */
+static bool filled_make(struct table *table, const struct table_past *past, struct error *error)
+{
+    const bool replaces = table->plan->mode == TABLE_REPLACE;
+    if (table->filled_exists)
+        return past_take(table, past, error) && replace_look(table, error);
+    if (!table_drop_filled(table->database, table->plan, error))
+        return false;
+    if (table->exists && !replaces)
+        return replace_columns_check(table, error) && (!past || past_take(table, past, error));
     char *definition = NULL;
     if (table->exists && !replace_definition(table, &definition, error))
         return false;
@@ -191,7 +229,41 @@ static bool filled_make(struct table *table, struct error *error)
                : no_memory(table, error);
 }
 
-bool table_prepare(struct table *table, const struct shape *shape, struct error *error)
+/* Prepares INSERT … ON CONFLICT, which needs a unique index on exactly the keys. */
+static bool insert_prepare(struct table *table, const char *sql, struct error *error)
+{
+    if (database_prepare(table->database, "insert rows", sql, &table->insert, error))
+        return true;
+    if (table->plan->mode != TABLE_UPSERT || !strstr(error->text, "ON CONFLICT"))
+        return false;
+    if (!table->plan->create)
+        return error_set(error, ERROR_DATABASE,
+                         "table %s has no primary key or unique index on exactly the columns of "
+                         "`key`; create one, or leave out `create no`",
+                         table->plan->name);
+    sqlite3_str *index = sqlite3_str_new(table->database->connection);
+    sqlite3_str_appendf(index, "CREATE UNIQUE INDEX \"%w__leat_key\" ON \"%w\" (",
+                        table->plan->name, table->plan->name);
+    names_append(index, table->plan->keys, table->plan->key_count, "\"%.*w\"");
+    sqlite3_str_appendall(index, ")");
+    return sql_run(table, sqlite3_str_finish(index), "make a unique index on the key", error) &&
+           database_prepare(table->database, "insert rows", sql, &table->insert, error);
+}
+
+static bool foreign_keys_look(struct table *table, struct error *error)
+{
+    int64_t count;
+    if (!database_integer(table->database, &count, error,
+                          "SELECT count(*) FROM pragma_foreign_keys, pragma_foreign_key_list(%Q) "
+                          "WHERE foreign_keys",
+                          table->filled))
+        return false;
+    table->has_foreign_keys = count > 0;
+    return true;
+}
+
+bool table_prepare(struct table *table, const struct shape *shape, const struct table_past *past,
+                   struct error *error)
 {
     CHECK(!table->prepared && shape->closed);
     table->shape = shape;
@@ -200,19 +272,23 @@ bool table_prepare(struct table *table, const struct shape *shape, struct error 
     table->is_key = memory_take_zeroed(shape->field_count, sizeof(*table->is_key));
     if (!table->kinds || !table->is_key)
         return no_memory(table, error);
-    if (!names_check(table, error) || !keys_find(table, error) || !filled_make(table, error))
+    if (!names_check(table, error) || !keys_find(table, error) || !filled_make(table, past, error))
         return false;
     char *sql = insert_sql(table);
     if (!sql)
         return no_memory(table, error);
-    bool done = database_prepare(table->database, "insert rows", sql, &table->insert, error);
+    table->prepared = insert_prepare(table, sql, error) && foreign_keys_look(table, error);
     sqlite3_free(sql);
-    if (!done && table->plan->mode == TABLE_UPSERT && strstr(error->text, "ON CONFLICT"))
-        error_set(error, ERROR_DATABASE,
-                  "table %s has no primary key or unique index on exactly the columns of `key`",
-                  table->plan->name);
-    table->prepared = done;
-    return done;
+    return table->prepared;
+}
+
+bool table_has_dangling(const struct table *table)
+{
+    int count = 0, high = 0;
+    return table->has_foreign_keys &&
+           sqlite3_db_status(table->database->connection, SQLITE_DBSTATUS_DEFERRED_FKS, &count,
+                             &high, 0) == SQLITE_OK &&
+           count != 0;
 }
 
 static int cell_bind(sqlite3_stmt *statement, int index, const struct row_cell *cell)
@@ -313,21 +389,4 @@ bool table_finish(struct table *table, struct error *error)
     if (table->created && !types_declare(table, error))
         return false;
     return table->plan->mode != TABLE_REPLACE || replace_swap(table, error);
-}
-
-void table_abandon(struct table *table)
-{
-    sqlite3_finalize(table->insert);
-    table->insert = NULL;
-    database_rollback(table->database);
-    struct error ignored; /* the run failed for a reason of its own; the next start drops it too */
-    int64_t ours = table->filled && table->plan->mode == TABLE_REPLACE;
-    if (table->created && !ours &&
-        !database_integer(table->database, &ours, &ignored,
-                          "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND sql = %Q",
-                          table->created))
-        return;
-    if (ours && !database_run(table->database, "drop what this run made", &ignored,
-                              "DROP TABLE IF EXISTS \"%w\"", table->filled))
-        return;
 }

@@ -100,6 +100,14 @@ static uint64_t bytes_written(const struct run *run)
     return bytes;
 }
 
+static bool is_wanted(const struct run *run)
+{
+    for (uint32_t i = 0; i < run->plan->sink_count; i++)
+        if (__atomic_load_n(&run->plan->sinks[i].sink->commit_wanted, __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
 static bool is_due(const struct run *run)
 {
     const struct checkpoint *checkpoint = &run->checkpoint;
@@ -108,6 +116,8 @@ static bool is_due(const struct run *run)
         return false;
     if (checkpoint->every)
         return given >= checkpoint->every;
+    if (is_wanted(run))
+        return true;
     int64_t passed = clock_monotonic() - checkpoint->ended;
     return passed >= REST * checkpoint->took &&
            (passed >= PERIOD || bytes_written(run) - checkpoint->bytes >= PERIOD_BYTES);

@@ -68,6 +68,7 @@ static void test_changed_meanwhile(void)
     struct rig rig;
     rig_open(&rig, "changed.db", "a", "append", NULL);
     expect_good(&rig, SEND(&rig, "1"));
+    expect_good(&rig, rig_commit(&rig, 1, "", false));
     expect_query("changed.db", "ALTER TABLE t ADD COLUMN more DEFAULT 'm'", "");
     expect_good(&rig, SEND(&rig, "2"));
     expect_good(&rig, rig_end(&rig));
@@ -222,8 +223,19 @@ static void test_upsert(void)
     expect_query("upsert.db", "SELECT k, v FROM t ORDER BY k", "a|4;b|2;");
     query("upsert.db", "DROP TABLE t; CREATE TABLE t (k, v)");
     rig_open(&rig, "upsert.db", "k v", "upsert", "k");
+    option_add(&rig, "create", "no");
     CU_ASSERT_FALSE(SEND(&rig, "1", "2"));
     expect_error(&rig, "no primary key or unique index");
+    rig_close(&rig);
+    rig_open(&rig, "upsert.db", "k v", "upsert", "k"); /* create yes: it is made */
+    expect_good(&rig, SEND(&rig, "1", "2", "1", "3"));
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    expect_query("upsert.db", "SELECT k, v FROM t", "1|3;");
+    query("upsert.db", "DROP INDEX t__leat_key; INSERT INTO t VALUES (1, 4)");
+    rig_open(&rig, "upsert.db", "k v", "upsert", "k");
+    CU_ASSERT_FALSE(SEND(&rig, "1", "2"));
+    expect_error(&rig, "cannot make a unique index on the key: UNIQUE constraint failed: t.k");
     rig_close(&rig);
     rig_open(&rig, "upsert2.db", "a b", "upsert", "k");
     CU_ASSERT_FALSE(SEND(&rig, "1", "2"));
@@ -272,6 +284,42 @@ static void test_refused(void)
     expect_query("refused.db", "SELECT a FROM t", "1;6;");
 }
 
+/* Foreign keys that are checked at the commit only: the rows at fault are found all the same. */
+static void test_deferred(void)
+{
+    struct rig rig;
+    query("deferred.db",
+          "CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1);"
+          "CREATE TABLE t (a UNIQUE, b REFERENCES p(id) DEFERRABLE INITIALLY DEFERRED)");
+    rig_open(&rig, "deferred.db", "a b", "append", NULL);
+    batch_begin(&rig, 1000);
+    for (uint32_t i = 0; i < 1000; i++) {
+        rig.columns[0].cells[i] = value_int(i == 400 ? 399 : (int64_t)i);
+        rig.columns[1].cells[i] = value_int(i % 100 == 77 ? 2 : 1);
+    }
+    expect_good(&rig, batch_send(&rig));
+    CU_ASSERT_EQUAL_FATAL(rig.batch.reject_count, 11);
+    const struct reject *reject = rig.batch.rejects;
+    static const uint32_t wanted[] = {77, 177, 277, 377, 400, 477, 577, 677, 777, 877, 977};
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++, reject = reject->next) {
+        CU_ASSERT_EQUAL(reject->record, wanted[i]);
+        const char *code = wanted[i] == 400 ? "CONSTRAINT_UNIQUE" : "CONSTRAINT_FOREIGNKEY";
+        CU_ASSERT_PTR_NOT_NULL(strstr(reject->text, code));
+    }
+    CU_ASSERT_PTR_NULL(reject);
+    batch_begin(&rig, 64); /* all bad: one by one */
+    for (uint32_t i = 0; i < 64; i++) {
+        rig.columns[0].cells[i] = value_int(2000 + i);
+        rig.columns[1].cells[i] = value_int(3);
+    }
+    expect_good(&rig, batch_send(&rig));
+    CU_ASSERT_EQUAL(rig.batch.reject_count, 64);
+    CU_ASSERT_EQUAL(rig.sink->records_written, 989);
+    expect_good(&rig, rig_end(&rig));
+    rig_close(&rig);
+    expect_query("deferred.db", "SELECT count(*), sum(b) FROM t", "989|989;");
+}
+
 /* More refusals than the arena holds in its ordinary size. */
 static void test_many_refused(void)
 {
@@ -289,22 +337,57 @@ static void test_many_refused(void)
     expect_query("many.db", "SELECT count(*) FROM t", "512;");
 }
 
+/* Nothing is seen before a commit, and nothing is locked behind it. */
 static void test_transactions(void)
 {
     struct rig rig;
-    rig_open(&rig, "seen.db", "a", "append", NULL);
-    expect_good(&rig, SEND(&rig, "1"));
-    expect_query("seen.db", "SELECT a FROM t", "1;");
-    batch_begin(&rig, ROWS);
-    for (uint32_t i = 0; i < ROWS; i++)
-        rig.columns[0].cells[i] = value_int(i);
-    expect_good(&rig, batch_send(&rig));
     struct batch *back;
+    rig_open(&rig, "seen.db", "a", "append", NULL);
+    query("seen.db", "PRAGMA journal_mode = WAL; CREATE TABLE t (a)");
+    expect_good(&rig, SEND(&rig, "1"));
     CU_ASSERT_EQUAL(sink_sqlite.take(rig.sink, &back, &rig.error), SINK_WAIT);
-    expect_query("seen.db", "SELECT count(*) FROM t", "4097;");
-    expect_query("seen.db", "INSERT INTO t VALUES (0)", ""); /* and others may write */
+    expect_query("seen.db", "SELECT a FROM t", "");
+    expect_good(&rig, rig_commit(&rig, 1, "", false));
+    expect_query("seen.db", "SELECT a FROM t", "1;");
+    expect_query("seen.db", "INSERT INTO t VALUES (0)", "");
+    expect_good(&rig, SEND(&rig, "2"));
+    expect_query("seen.db", "SELECT a FROM t", "1;0;");
     expect_good(&rig, rig_end(&rig));
     rig_close(&rig);
+    expect_query("seen.db", "SELECT a FROM t", "1;0;2;");
+}
+
+/* `transaction`: commits where the run has no checkpoints, else the wish for one. */
+static void test_transaction_option(void)
+{
+    struct rig rig;
+    struct batch *back;
+    for (int checkpoints = 0; checkpoints < 2; checkpoints++) {
+        query("long.db", "PRAGMA journal_mode = WAL; DROP TABLE IF EXISTS t; CREATE TABLE t (a)");
+        rig_open(&rig, "long.db", "a", "append", NULL);
+        struct option_value *value = option_add(&rig, "transaction", "");
+        value->numbers[0] = 3;
+        value->numbers[1] = -1;
+        rig.context.checkpoints = checkpoints;
+        expect_good(&rig, SEND(&rig, "1", "2"));
+        CU_ASSERT_FALSE(rig.sink->commit_wanted);
+        expect_query("long.db", "SELECT a FROM t", "");
+        expect_good(&rig, SEND(&rig, "3", "4"));
+        CU_ASSERT_EQUAL(rig.sink->commit_wanted, checkpoints);
+        expect_query("long.db", "SELECT count(*) FROM t", checkpoints ? "0;" : "4;");
+        expect_good(&rig, rig_commit(&rig, 1, "", false));
+        CU_ASSERT_FALSE(rig.sink->commit_wanted);
+        expect_good(&rig, rig_end(&rig));
+        rig_close(&rig);
+    }
+    rig_open(&rig, "long.db", "a", "append", NULL);
+    struct option_value *value = option_add(&rig, "transaction", "");
+    value->numbers[0] = INT64_MAX;
+    value->numbers[1] = 1;
+    expect_good(&rig, SEND(&rig, "5"));
+    CU_ASSERT_EQUAL(sink_sqlite.take(rig.sink, &back, &rig.error), SINK_WAIT);
+    expect_query("long.db", "SELECT count(*) FROM t", "5;");
+    rig_kill(&rig);
 }
 
 static void test_options(void)
@@ -391,5 +474,7 @@ SUITE(sqlite, {"every kind of value", test_kinds}, {"kinds that come late", test
       {"replace keeps a definition", test_replace_keeps_definition},
       {"replace what others refer to", test_replace_referred}, {"upsert", test_upsert},
       {"refused rows", test_refused}, {"many refused rows", test_many_refused},
-      {"transactions end when idle", test_transactions}, {"options", test_options},
+      {"foreign keys checked at the commit", test_deferred},
+      {"nothing is seen before a commit", test_transactions},
+      {"transaction", test_transaction_option}, {"options", test_options},
       {"rows as bytes", test_row_code})

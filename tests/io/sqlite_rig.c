@@ -67,7 +67,7 @@ void rig_close(struct rig *rig)
 bool rig_start(struct rig *rig)
 {
     rig->started = true;
-    return sink_sqlite.open(&rig->context, &rig->sink, &rig->error) &&
+    return (rig->sink || sink_sqlite.open(&rig->context, &rig->sink, &rig->error)) &&
            sink_sqlite.start(rig->sink, &rig->error) == SINK_OK;
 }
 
@@ -117,6 +117,35 @@ bool rows_send(struct rig *rig, const char *const *texts, uint32_t count)
             cell_of(texts[i]);
     return batch_send(rig);
 }
+
+bool rig_recover(struct rig *rig, bool *found)
+{
+    if (!rig->sink && !sink_sqlite.open(&rig->context, &rig->sink, &rig->error))
+        return false;
+    return sink_sqlite.recover(rig->sink, &rig->found, found, &rig->error);
+}
+
+bool rig_resume(struct rig *rig, uint64_t number, uint64_t epoch)
+{
+    return sink_sqlite.resume(rig->sink, number, epoch, &rig->error);
+}
+
+bool rig_commit(struct rig *rig, uint64_t number, const char *text, bool final)
+{
+    struct commit_record record = {
+        .number = number, .bytes = text, .length = strlen(text), .final = final};
+    if (!rig->started && !rig_start(rig))
+        return false;
+    return sink_sqlite.commit(rig->sink, &record, &rig->error) == SINK_OK;
+}
+
+void rig_kill(struct rig *rig)
+{
+    sink_sqlite.close(rig->sink); /* rolls back, as SQLite does for the next who opens the file */
+    rig->sink = NULL;
+    rig_close(rig);
+}
+
 bool rig_end(struct rig *rig)
 {
     struct commit_record record = {.final = true};

@@ -27,6 +27,7 @@ struct rig {
     uint32_t rows[ROWS];
     struct error error;
     bool started;
+    struct commit_record found; /* by rig_recover */
 };
 
 /* A sink of table t in a file of the test's folder. `columns`: names separated by spaces;
@@ -48,6 +49,13 @@ bool rows_send(struct rig *rig, const char *const *texts, uint32_t count);
                   (rig)->shape.field_count)
 
 struct value cell_of(const char *text);
+/* Opens the sink and asks where the last run stands; *found as recover has it. */
+bool rig_recover(struct rig *rig, bool *found);
+bool rig_resume(struct rig *rig, uint64_t number, uint64_t epoch);
+/* A checkpoint with a record of this text. */
+bool rig_commit(struct rig *rig, uint64_t number, const char *text, bool final);
+/* As a run that is killed ends: nothing is told to the sink. */
+void rig_kill(struct rig *rig);
 /* Commits and publishes. */
 bool rig_end(struct rig *rig);
 
