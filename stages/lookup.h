@@ -133,8 +133,7 @@ struct lookup {
     struct protections protections;
     struct cache_settings cache_settings; /* entries 0: none */
     enum lookup_otherwise otherwise;
-    bool raw;           /* the answer is text */
-    bool retry_invalid; /* an answer that is no JSON is worth a retry */
+    bool raw; /* the answer is text */
     size_t answer_limit;
     const struct expression *otherwise_value, *take, *retry_when;
     struct expression **owned; /* compiled with names of the lookup's own */

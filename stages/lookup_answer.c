@@ -54,6 +54,7 @@ enum call_verdict lookup_judge(void *context, const struct call *call,
                                const struct exchange *exchange, char *detail, size_t size)
 {
     struct lookup *lookup = context;
+    const struct retry_causes *causes = &lookup->protections.causes;
     struct lookup_call *own = (struct lookup_call *)call;
     int status = exchange->status;
     bool welcome = status == 0 || status / 100 == 2;
@@ -67,11 +68,11 @@ enum call_verdict lookup_judge(void *context, const struct call *call,
     if (!welcome) {
         snprintf(detail, size, "status %d%s%s", status, exchange->detail[0] ? ": " : "",
                  exchange->detail);
-        return status_is_cause(&lookup->protections.causes, status) ? CALL_RETRY : CALL_BAD;
+        return status_is_cause(causes, status) ? CALL_RETRY : CALL_BAD;
     }
     if (!lookup->raw && !own->is_json) {
         snprintf(detail, size, "the answer is no JSON");
-        return lookup->retry_invalid ? CALL_RETRY : CALL_BAD;
+        return causes->outcomes >> OUTCOME_BROKEN & 1 ? CALL_RETRY : CALL_BAD;
     }
     return CALL_GOOD;
 }

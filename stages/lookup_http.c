@@ -21,30 +21,10 @@ static const struct option_spec http_options[] = {
     {"encode", OPTION_WORD, 0, "json|form|raw", "json", "what the body becomes"},
     {"race", OPTION_TEMPLATES, OPTION_REPEATED, NULL, NULL,
      "further URLs that are asked at the same time; the first good answer wins"},
-    {"connections", OPTION_PHRASE, OPTION_TUNING, "N per host", NULL,
-     "open at once to one host; else as many as requests"},
+#include "clients/http_words.def"
     {"connections_total", OPTION_INTEGER, OPTION_TUNING, NULL, NULL, "open at once, to all hosts"},
-    {"keepalive", OPTION_DURATION, OPTION_TUNING, NULL, "118s",
-     "how long an idle connection is kept; 0s: one for each request"},
-    {"lifetime", OPTION_DURATION, OPTION_TUNING, NULL, NULL, "how old a connection may become"},
-    {"connect_timeout", OPTION_DURATION, OPTION_TUNING, NULL, "10s",
-     "until a connection stands, with TLS"},
-    {"first_byte_timeout", OPTION_DURATION, OPTION_TUNING, NULL, NULL,
-     "until the answer begins; else timeout alone counts"},
-    {"redirects", OPTION_INTEGER, 0, NULL, "5", "that are followed, within scheme and host"},
-    {"redirects_anywhere", OPTION_FLAG, 0, NULL, NULL, "redirects may lead to other hosts"},
     {"link_local", OPTION_FLAG, 0, NULL, NULL,
      "allows 169.254.0.0/16 and the like where the host comes from the record"},
-    {"protocol", OPTION_WORD, OPTION_TUNING, "auto|http1|http2", "auto",
-     "http2: without asking first; auto: where TLS offers it"},
-    {"ca", OPTION_STRING, OPTION_TUNING, NULL, NULL,
-     "a file or folder of certificates instead of the system's"},
-    {"cert", OPTION_STRING, OPTION_TUNING, NULL, NULL, "a file with our own certificate"},
-    {"cert_key", OPTION_STRING, OPTION_TUNING, NULL, NULL, "the file with its key"},
-    {"verify", OPTION_WORD, 0, "yes|no", "yes", "no: takes any certificate"},
-    {"unix", OPTION_STRING, OPTION_TUNING, NULL, NULL, "connects to this socket instead"},
-    {"proxy", OPTION_STRING, OPTION_TUNING | OPTION_OR_NONE, NULL, NULL,
-     "the proxy's URL, or none; else the environment's"},
     {0},
 };
 
@@ -62,6 +42,8 @@ static const struct noun http_noun = {
     .options = http_options,
 };
 
+#define CONNECTIONS_MOST 65536
+
 /* ---- the kind ---- */
 
 static struct transport *http_connect(struct lookup *lookup, struct error *error)
@@ -78,10 +60,7 @@ static void http_close(struct lookup *lookup)
     struct http_lookup *http = (struct http_lookup *)lookup;
     for (uint32_t i = 0; i < http->url_count; i++)
         template_close(http->urls[i]);
-    for (uint32_t i = 0; i < http->text_count; i++) {
-        explicit_bzero(http->texts[i], strlen(http->texts[i]));
-        free(http->texts[i]);
-    }
+    http_words_close(&http->words);
     buffer_close(&http->out);
 }
 
@@ -219,75 +198,30 @@ static bool body_open(struct stage_context *context, struct http_lookup *http)
     return true;
 }
 
-/* A NUL-terminated text of an option, or NULL where it was not given (or, said, cannot be had). */
-static const char *text_open(struct stage_context *context, struct http_lookup *http,
-                             const char *name, bool *good)
-{
-    const struct option_value *value = option_find(context->options, name);
-    if (!value || !value->text.data)
-        return NULL;
-    CHECK(http->text_count < HTTP_TEXTS_MOST);
-    if (value->text.length == 0 || memchr(value->text.data, 0, value->text.length)) {
-        *good =
-            diagnostics_error(context->diagnostics, value->span, "%s is empty or has a NUL", name);
-        return NULL;
-    }
-    char *text = memory_copy_text(value->text.data, value->text.length);
-    if (!text) {
-        *good = diagnostics_memory(context->diagnostics, value->span);
-        return NULL;
-    }
-    return http->texts[http->text_count++] = text;
-}
-
-static uint32_t number_open(struct stage_context *context, const char *name, int64_t number,
-                            bool *good)
-{
-    if (number >= 0 && number <= 1000000)
-        return (uint32_t)number;
-    *good = diagnostics_error(context->diagnostics, context->options->span,
-                              "%s is a number up to 1000000", name);
-    return 0;
-}
-
 static bool settings_open(struct stage_context *context, struct http_lookup *http)
 {
     const struct options *options = context->options;
-    const struct option_value *connections = option_find(options, "connections");
-    const struct option_value *proxy = option_find(options, "proxy");
     struct http_settings *settings = &http->settings;
-    bool good = true, varies = false;
+    struct error error;
+    bool varies = false;
     for (uint32_t i = 0; i < http->url_count; i++)
         varies |= template_host_varies(http->urls[i]);
-    settings->connections_per_host =
-        number_open(context, "connections", connections ? connections->numbers[0] : 0, &good);
-    settings->connections = number_open(context, "connections_total",
-                                        option_integer(options, "connections_total", 0), &good);
-    settings->redirects =
-        number_open(context, "redirects", option_integer(options, "redirects", 5), &good);
-    settings->keepalive = option_integer(options, "keepalive", 0);
-    settings->no_keepalive = option_given(options, "keepalive") && settings->keepalive == 0;
-    settings->lifetime = option_integer(options, "lifetime", 0);
-    settings->connect_timeout = option_integer(options, "connect_timeout", 0);
-    settings->first_byte_timeout = option_integer(options, "first_byte_timeout", 0);
-    if (option_word_is(options, "protocol", "http1"))
-        settings->version = HTTP_VERSION_1;
-    else if (option_word_is(options, "protocol", "http2"))
-        settings->version = HTTP_VERSION_2;
-    settings->ca = text_open(context, http, "ca", &good);
-    settings->cert = text_open(context, http, "cert", &good);
-    settings->key = text_open(context, http, "cert_key", &good);
-    settings->no_verification = option_word_is(options, "verify", "no");
-    settings->unix_socket = text_open(context, http, "unix", &good);
-    settings->proxy = proxy && !proxy->text.data ? "" : text_open(context, http, "proxy", &good);
-    settings->redirects_anywhere = option_given(options, "redirects_anywhere");
+    if (!http_words_read(&http->words, options, settings, &error))
+        return error.code == ERROR_MEMORY
+                   ? diagnostics_memory(context->diagnostics, options->span)
+                   : diagnostics_error(context->diagnostics, options->span, "%s", error.text);
+    int64_t connections = option_integer(options, "connections_total", 0);
+    if (connections > CONNECTIONS_MOST)
+        return diagnostics_error(context->diagnostics, options->span,
+                                 "`connections_total` is a number up to %d", CONNECTIONS_MOST);
+    settings->connections = (uint32_t)connections;
     settings->link_local =
         option_given(options, "link_local") || (!varies && !settings->redirects_anywhere);
     settings->headers = http->constants;
     settings->header_count = http->constant_count;
     settings->answer_limit = http->lookup.answer_limit;
     settings->memory_limit = size_max(http->lookup.memory / 4, 1 << 20);
-    return good;
+    return true;
 }
 
 static bool http_open(struct stage_context *context, struct stage **stage)

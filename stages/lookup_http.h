@@ -2,12 +2,11 @@
 #ifndef LEAT_STAGES_LOOKUP_HTTP_H
 #define LEAT_STAGES_LOOKUP_HTTP_H
 
-#include "clients/http_transport.h"
+#include "clients/http_words.h"
 #include "lang/template_cells.h"
 #include "stages/lookup.h"
 
 #define HTTP_HEADERS_MOST 64
-#define HTTP_TEXTS_MOST   16
 
 enum http_encoding { ENCODE_JSON, ENCODE_FORM, ENCODE_RAW };
 
@@ -36,9 +35,8 @@ struct http_lookup {
     struct string method;
     bool repeatable;
     struct http_settings settings;
-    char *texts[HTTP_TEXTS_MOST]; /* of the settings */
-    uint32_t text_count;
-    struct buffer out; /* URLs and form bodies of the row at hand; from connect on */
+    struct http_words words; /* texts of the settings */
+    struct buffer out;       /* URLs and form bodies of the row at hand; from connect on */
     struct request_header values[HTTP_HEADERS_MOST]; /* of the row at hand */
 };
 

@@ -2,8 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clients/protections.h"
 #include "core/fault.h"
 #include "stages/lookup.h"
+
+#define ANSWER_MOST (1LL << 30)
 
 /* ---- expressions with names of the lookup's own ---- */
 
@@ -124,102 +127,24 @@ static bool refuse(struct stage_context *context, const char *name, const char *
                              "%s %s", name, why);
 }
 
-static bool causes_read(struct stage_context *context, struct lookup *lookup)
-{
-    static const struct {
-        const char *word;
-        uint32_t outcomes;
-    } words[] = {
-        {"timeout", 1u << OUTCOME_TIMEOUT},
-        {"connect", 1u << OUTCOME_CONNECT},
-        {"broken", 1u << OUTCOME_BROKEN},
-    };
-    struct retry_causes *causes = &lookup->protections.causes;
-    const struct option_value *on = option_find(context->options, "on");
-    for (uint32_t i = 0; on && i < on->item_count; i++) {
-        struct string word = on->items[i].word;
-        if (word.length == 3 && word.data[1] == 'x') {
-            causes->classes |= (uint8_t)(1u << (word.data[0] - '0'));
-        } else if (word.data[0] >= '0' && word.data[0] <= '9') {
-            if (causes->status_count == ARRAY_SIZE(causes->statuses))
-                return diagnostics_error(context->diagnostics, on->items[i].span,
-                                         "more than %zu statuses; name their class (5xx)",
-                                         ARRAY_SIZE(causes->statuses));
-            uint16_t status = 0;
-            for (size_t digit = 0; digit < word.length && digit < 3; digit++)
-                status = (uint16_t)(status * 10 + (word.data[digit] - '0'));
-            causes->statuses[causes->status_count++] = status;
-        } else if (string_equal_text(word, "invalid")) {
-            lookup->retry_invalid = true;
-        }
-        for (size_t known = 0; known < ARRAY_SIZE(words); known++)
-            if (string_equal_text(word, words[known].word))
-                causes->outcomes |= words[known].outcomes;
-    }
-    return true;
-}
-
-static bool rate_open(struct stage_context *context, struct lookup *lookup)
-{
-    struct error error = {0};
-    const struct option_value *shared = option_find(context->options, "limit");
-    double rate = option_real(context->options, "rate", 0);
-    int64_t burst = option_integer(context->options, "burst", 1);
-    if (shared) {
-        lookup->bucket = bucket_shared(context->shared, shared->text, rate, burst, &error);
-        if (!lookup->bucket)
-            return diagnostics_error(context->diagnostics, shared->span, "%s", error.text);
-    } else if (rate > 0) {
-        lookup->bucket = bucket_open(rate, burst);
-        if (!lookup->bucket)
-            return diagnostics_memory(context->diagnostics, context->options->span);
-    }
-    lookup->protections.bucket = lookup->bucket;
-    return true;
-}
-
-static bool protections_read(struct stage_context *context, struct lookup *lookup)
+static bool protections_open(struct stage_context *context, struct lookup *lookup)
 {
     const struct options *options = context->options;
     struct protections *protections = &lookup->protections;
-    int64_t concurrency = option_integer(options, "concurrency", 16);
-    int64_t retries = option_integer(options, "retry", 3);
-    int64_t trials = option_integer(options, "trials", 1);
-    int64_t failures = phrase_number(options, "breaker", 0);
-    if (concurrency < 1 || concurrency > 65536)
-        return refuse(context, "concurrency", "is a number from 1 to 65536");
-    if (retries > 1000)
-        return refuse(context, "retry", "is a number up to 1000");
-    if (trials < 1 || trials > 1000000)
-        return refuse(context, "trials", "is a number from 1 to 1000000");
-    if (failures == 0 || failures > UINT32_MAX)
-        return refuse(context, "breaker", "opens after one failure or more");
-    *protections = (struct protections){
-        .concurrency = (uint32_t)concurrency,
-        .adaptive = option_given(options, "adaptive"),
-        .timeout = option_integer(options, "timeout", 30 * 1000000000LL),
-        .total_timeout = option_integer(options, "total_timeout", 0),
-        .retries = (uint32_t)retries,
-        .repeat_all = option_given(options, "repeat"),
-        .retry_budget = 0.2,
-        .breaker_failures = failures > 0 ? (uint32_t)failures : 0,
-        .breaker_pause = phrase_number(options, "breaker", 1),
-        .breaker_trials = (uint32_t)trials,
-    };
-    const struct option_value *backoff = option_find(options, "backoff");
-    if (backoff) {
-        protections->backoff_least = backoff->numbers[0];
-        protections->backoff_most = backoff->numbers[1];
-    }
-    if (protections->timeout <= 0)
-        return refuse(context, "timeout", "is longer than nothing");
+    struct error error;
+    if (!protections_read(options, context->shared, protections, &lookup->bucket, &error))
+        return error.code == ERROR_MEMORY
+                   ? diagnostics_memory(context->diagnostics, options->span)
+                   : diagnostics_error(context->diagnostics, options->span, "%s", error.text);
+    protections->repeat_all = option_given(options, "repeat");
+    protections->retry_budget = option_real(options, "retry_budget", 0.2);
     int64_t hedge = phrase_number(options, "hedge", 0);
     int64_t percentile = phrase_number(options, "hedge", 1);
     if (hedge > 0)
         protections->hedge_after = hedge;
     if (percentile > 0)
         protections->hedge_percentile = (double)percentile / 10000;
-    return causes_read(context, lookup) && rate_open(context, lookup);
+    return true;
 }
 
 static bool cache_read(struct stage_context *context, struct lookup *lookup)
@@ -239,6 +164,16 @@ static bool cache_read(struct stage_context *context, struct lookup *lookup)
     return true;
 }
 
+static bool answers_read(struct stage_context *context, struct lookup *lookup)
+{
+    int64_t limit = option_integer(context->options, "answer_limit", 16 << 20);
+    if (limit < 1 || limit > ANSWER_MOST)
+        return refuse(context, "answer_limit", "is a size up to 1GiB");
+    lookup->answer_limit = (size_t)limit;
+    lookup->raw = option_word_is(context->options, "response", "raw");
+    return true;
+}
+
 /* ---- the stage ---- */
 
 struct lookup *lookup_open(struct stage_context *context, const struct lookup_kind *kind,
@@ -253,8 +188,6 @@ struct lookup *lookup_open(struct stage_context *context, const struct lookup_ki
     lookup->stage.descriptor = -1;
     lookup->stage.causes = &lookup->causes;
     lookup->stage.as_completed = option_word_is(context->options, "order", "none");
-    lookup->raw = option_word_is(context->options, "response", "raw");
-    lookup->answer_limit = (size_t)option_integer(context->options, "answer_limit", 16 << 20);
     lookup->answer_name = scope_hidden_column(context->scope);
     lookup->status_name = scope_hidden_column(context->scope);
     lookup->keys_name = scope_hidden_column(context->scope);
@@ -263,7 +196,8 @@ struct lookup *lookup_open(struct stage_context *context, const struct lookup_ki
         lookup->otherwise = OTHERWISE_VALUE;
     else if (option_word_is(context->options, "otherwise", "stop"))
         lookup->otherwise = OTHERWISE_STOP;
-    bool good = protections_read(context, lookup);
+    bool good = protections_open(context, lookup);
+    good &= answers_read(context, lookup);
     good &= cache_read(context, lookup);
     good &= lookup_gather_open(context, lookup);
     good &= option_compile(context, lookup, "take", NAMES_ANSWER | NAMES_RECORD, &lookup->take);
