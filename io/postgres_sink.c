@@ -164,15 +164,15 @@ static bool postgres_recover(struct sink *base, struct commit_record *record, bo
     *found = false;
     *record = (struct commit_record){0};
     sink->recorded = true;
+    if (!session_reach(sink, GOAL_LOCK, error))
+        return false;
     sql_append(&there, "SELECT pg_catalog.to_regclass(%L) IS NOT NULL", &commits);
+    if (!session_ask(sink, "look for the table of commits", &there, error))
+        return false;
+    if (PQgetvalue(sink->postgres.result, 0, 0)[0] != 't')
+        return true;
     sql_append(&row, "SELECT epoch, number, record, done FROM %s WHERE pipeline = %L FOR UPDATE",
                sink->table.commits, &sink->pipeline);
-    bool asked = session_reach(sink, GOAL_LOCK, error) &&
-                 session_ask(sink, "look for the table of commits", &there, error);
-    if (!asked || PQgetvalue(sink->postgres.result, 0, 0)[0] != 't') {
-        free(row.text);
-        return asked;
-    }
     sink->commits_there = true;
     if (!session_ask(sink, "read the last commit", &row, error))
         return false;

@@ -151,8 +151,9 @@ static void test_deadlock(void)
                             "1;") == 0)
             sent = PQsendQuery(other, "UPDATE dead SET v = 7 WHERE k = 1");
         if (sent && !committed && PQconsumeInput(other) && !PQisBusy(other)) {
-            while (PQgetResult(other))
-                ;
+            PGresult *answer;
+            while ((answer = PQgetResult(other)) != NULL)
+                PQclear(answer);
             PQclear(PQexec(other, "COMMIT"));
             committed = true;
         }
