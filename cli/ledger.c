@@ -143,6 +143,12 @@ static void print_causes(const struct run *run)
     if (rejected > CAUSES_SHOWN)
         notice(NOTICE_WARNING, "rejected", "and %u causes more (--report names them all)",
                rejected - CAUSES_SHOWN);
+    uint32_t instead = run_instead_cause_count(run);
+    for (uint32_t i = 0; i < instead && i < CAUSES_SHOWN; i++)
+        notice_cause("answered otherwise by", NOTICE_WARNING, run_instead_cause(run, i));
+    if (instead > CAUSES_SHOWN)
+        notice(NOTICE_WARNING, "lookup", "and %u causes more (--report names them all)",
+               instead - CAUSES_SHOWN);
     uint32_t mismatched = run_mismatch_cause_count(run);
     for (uint32_t i = 0; i < mismatched && i < CAUSES_SHOWN; i++)
         notice_cause("did not match in", NOTICE_INFO, run_mismatch_cause(run, i));

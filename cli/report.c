@@ -93,12 +93,15 @@ static void write_causes(FILE *out, const struct run *run)
 {
     uint32_t rejects = run ? run_reject_cause_count(run) : 0;
     uint32_t mismatches = run ? run_mismatch_cause_count(run) : 0;
+    uint32_t insteads = run ? run_instead_cause_count(run) : 0;
     fputs(",\n  \"causes\": [", out);
     for (uint32_t i = 0; i < rejects; i++)
         write_cause(out, "rejected", run_reject_cause(run, i), i == 0);
     for (uint32_t i = 0; i < mismatches; i++)
         write_cause(out, "mismatched", run_mismatch_cause(run, i), rejects + i == 0);
-    fputs(rejects + mismatches ? "\n  ]" : "]", out);
+    for (uint32_t i = 0; i < insteads; i++)
+        write_cause(out, "otherwise", run_instead_cause(run, i), rejects + mismatches + i == 0);
+    fputs(rejects + mismatches + insteads ? "\n  ]" : "]", out);
 }
 
 static void write_errors(FILE *out, const struct run *run)

@@ -113,6 +113,9 @@ const struct run_cause *run_reject_cause(const struct run *run, uint32_t index);
 uint32_t run_mismatch_cause_count(
     const struct run *run); /* where conditions that met other types */
 const struct run_cause *run_mismatch_cause(const struct run *run, uint32_t index);
+/* Lookups that failed and gave what `otherwise` says. The numbers are those of the last count. */
+uint32_t run_instead_cause_count(const struct run *run);
+const struct run_cause *run_instead_cause(const struct run *run, uint32_t index);
 uint32_t run_never_seen_count(const struct run *run);                   /* fields no record had */
 const char *run_never_seen(const struct run *run, uint32_t index);      /* "statsu" */
 const char *run_never_seen_hint(const struct run *run, uint32_t index); /* "status" or NULL */

@@ -182,6 +182,8 @@ struct run {
     uint32_t cause_count;
     struct run_cause mismatches[RUN_MAX_CAUSES];
     uint32_t mismatch_count;
+    struct run_cause insteads[RUN_MAX_CAUSES]; /* the reporting thread's */
+    uint32_t instead_count;
     uint64_t rejects_written;
 
     struct checkpoint checkpoint;

@@ -98,14 +98,18 @@ static struct string shown(struct string record)
     return (struct string){record.data, cut ? cut : length};
 }
 
-/* How often it was tried, and when that failed. */
-static bool append_try(struct buffer *out)
+/* How often it was tried, and when that failed; of a peer: which, and what it said last. */
+static bool append_try(struct buffer *out, const struct reject_call *call)
 {
     char when[48];
     int64_t now = clock_wall();
     size_t length =
         calendar_write_timestamp(when, now / NANOSECONDS, (uint32_t)(now % NANOSECONDS));
-    return append_number(out, "attempts", 1) && append_key(out, "time") &&
+    if (call && (!append_key(out, "url") || !string_write_json(call->url, out)))
+        return false;
+    if (call && call->status > 0 && !append_number(out, "status", (uint64_t)call->status))
+        return false;
+    return append_number(out, "attempts", call ? call->attempts : 1) && append_key(out, "time") &&
            string_write_json((struct string){when, length}, out);
 }
 
@@ -118,7 +122,7 @@ static bool append_origin(struct buffer *out, const struct batch *batch,
     if (!append_key(out, "source") ||
         !string_write_json((struct string){name, strlen(name)}, out) ||
         !append_number(out, "line", line) || !append_number(out, "offset", offset) ||
-        !append_try(out))
+        !append_try(out, reject->call))
         return false;
     uint64_t length = batch->overlong ? batch->overlong_length : record.length;
     if (batch->overlong || !whole || reject->code == ERROR_TOO_LONG) {
@@ -151,7 +155,7 @@ static bool append_line(const struct run *run, struct buffer *out, const struct 
         return false;
     bool has_text = !batch->created && reject->record < batch->record_count;
     if (has_text ? !append_origin(out, batch, reject, line, whole)
-                 : !append_text(out, ",\"source\":null") || !append_try(out) ||
+                 : !append_text(out, ",\"source\":null") || !append_try(out, reject->call) ||
                        !append_text(out, ",\"record\":null"))
         return false;
     return append_text(out, "}\n");

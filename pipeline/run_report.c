@@ -181,6 +181,31 @@ const struct run_cause *run_mismatch_cause(const struct run *run, uint32_t index
     return &run->mismatches[index];
 }
 
+uint32_t run_instead_cause_count(const struct run *run)
+{
+    struct run *writable = (struct run *)run; /* as above; counted anew, for it may still run */
+    writable->instead_count = 0;
+    for (uint32_t i = 0; i < run->plan->stage_count; i++) {
+        const struct stage_causes *causes = run->plan->stages[i].stage->causes;
+        uint32_t count = causes ? __atomic_load_n(&causes->count, __ATOMIC_ACQUIRE) : 0;
+        for (uint32_t j = 0; j < count; j++)
+            cause_count(writable->insteads, &writable->instead_count, run->plan->stages[i].label,
+                        ERROR_LOOKUP, causes->items[j].text,
+                        __atomic_load_n(&causes->items[j].number, __ATOMIC_RELAXED));
+        uint64_t others = causes ? __atomic_load_n(&causes->others, __ATOMIC_RELAXED) : 0;
+        if (others)
+            cause_count(writable->insteads, &writable->instead_count, run->plan->stages[i].label,
+                        ERROR_LOOKUP, "other causes", others);
+    }
+    return run->instead_count;
+}
+
+const struct run_cause *run_instead_cause(const struct run *run, uint32_t index)
+{
+    CHECK(index < run->instead_count);
+    return &run->insteads[index];
+}
+
 /* Base columns that no record had, with the nearest name that some record did have. */
 static void find_never_seen(struct run *run)
 {

@@ -13,11 +13,20 @@
 void cause_count(struct run_cause *causes, uint32_t *count, const char *stage, enum error_code code,
                  const char *text, uint64_t times)
 {
+    struct run_cause *alike = NULL;
     for (uint32_t i = 0; i < *count; i++) {
-        if (causes[i].code == code && strcmp(causes[i].stage, stage) == 0) {
-            causes[i].count += times;
+        if (causes[i].code != code || strcmp(causes[i].stage, stage) != 0)
+            continue;
+        alike = &causes[i];
+        /* why a peer did not answer says more than that it did not */
+        if (code != ERROR_LOOKUP || strncmp(alike->text, text, sizeof(alike->text) - 1) == 0) {
+            alike->count += times;
             return;
         }
+    }
+    if (*count >= RUN_MAX_CAUSES / 2 && alike) {
+        alike->count += times; /* room is left for the other stages */
+        return;
     }
     if (*count == RUN_MAX_CAUSES)
         return;
