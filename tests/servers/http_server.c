@@ -1,4 +1,6 @@
-/* An HTTP/1.1 server for tests and benchmarks: fast where it is to be no limit, and as wrong as
+/* clang-format off: the list of paths stays as it is
+ *
+ * An HTTP/1.1 server for tests and benchmarks: fast where it is to be no limit, and as wrong as
  * servers can be where that is wanted. One thread, one epoll loop, no dependency but zlib.
  *
  *     http_server --port 0         listens on 127.0.0.1, prints the port, a line, on stdout
@@ -11,36 +13,45 @@
  *
  * Answers
  *   /echo/KEY                    at once
- *   /delay/MS/KEY                after MS milliseconds (decimals too; MS-MS: uniform, by KEY's
- * hash) /status/CODE/KEY             with that status /first/N/CODE/KEY            the first N
- * requests for KEY get CODE, the others 200 /burst/GOOD/BAD/KEY          GOOD answers, then BAD
- * times 503, in turns over all requests /flaky/PERCENT/KEY           fails at random by a hash of
- * seed, KEY and attempt; ?seed=N ?how=503, 429, reset, truncate, hang, mixed (503, reset and
- * truncate) /batch /batch/map            POST of a JSON array of keys: array of echoes, or map by
- * key; /batch/reverse /batch/short  the array backwards; without its last /reflect the request as
- * JSON: method, target, headers, body /text/KEY  /empty            KEY as text/plain; 204 without a
- * body /gzip/KEY /deflate/KEY       compressed (whatever was accepted) /chunked/KEY in chunks
+ *   /delay/MS/KEY                after MS milliseconds (decimals too; MS-MS: uniform, by KEY's hash)
+ *   /status/CODE/KEY             with that status
+ *   /first/N/CODE/KEY            the first N requests for KEY get CODE, the others 200
+ *   /burst/GOOD/BAD/KEY          GOOD answers, then BAD times 503, in turns over all requests
+ *   /flaky/PERCENT/KEY           fails at random by a hash of seed, KEY and attempt; ?seed=N
+ *                                ?how=503, 429, reset, truncate, hang, mixed (503, reset, truncate)
+ *   /batch /batch/map            POST of a JSON array of keys: array of echoes, or map by key
+ *   /batch/reverse /batch/short  the array backwards; without its last
+ *   /reflect                     the request as JSON: method, target, headers, body
+ *   /text/KEY  /empty            KEY as text/plain; 204 without a body
+ *   /gzip/KEY /deflate/KEY       compressed (whatever was accepted)
+ *   /chunked/KEY                 in chunks
  *   /big/BYTES /big/chunked/BYTES   a JSON string of so many bytes
  *   /redirect/N/REST             302 to /redirect/N-1/REST … and at 0 the echo of REST
  *   /ring                        302 to itself by way of /ring/1
  *   /leave?to=URL                302 to URL
  *   /pages/link /pages/cursor /pages/number   records {"n":N} of a paged API: ?of=TOTAL&size=N; by
- * Link header, {"items":[…],"next":CURSOR or null}, ?page=N ([] at the end) /bulk POST sink: NDJSON
- * or a JSON array, gzip too; records are stored by Idempotency-Key (a known key is answered 200 and
- * not stored again). ?most=N: more records get 413; ?reject=K,K: a record with "id":K in it makes
- * the whole request 422 with {"rejected":[index…]}; ?bad=K,K: 400; ?lost=N: the first N are stored,
- * and the connection reset instead of an answer; ?busy=N: the first N get 503 Misbehaviour /reset/N
- * N bytes of the body, then RST (/reset/head: before any byte) /truncate/N                  N bytes
- * of a longer body, then FIN (/truncate/head: within the head) /length/KIND Content-Length:
- * negative, word, two (differing), short (more bytes follow than said), huge (2^64) /garbage
- * /garbage/binary     no HTTP at all: text; every byte value, over and over /headers/endless
- * /headers/line /headers/BYTES   header lines without end; one line without end; so many bytes of
- * them, then an echo /hang /hang/body             never answers; sends the head and half of the
- * body, then nothing /drip/MS/BYTES               a body of so many bytes, one every MS;
- * /drip/MS/head: of the head /bomb/BYTES                  gzip that unpacks to so many zeros
+ *                                Link header, {"items":[…],"next":CURSOR or null}, ?page=N ([] at the end)
+ *   /bulk                        POST sink: NDJSON or a JSON array, gzip too; records are stored by
+ *                                Idempotency-Key (a known key is answered 200 and not stored again).
+ *                                ?most=N: more records get 413; ?reject=K,K: a record with "id":K in it
+ *                                makes the whole request 422 with {"rejected":[index…]}; ?bad=K,K: 400;
+ *                                ?lost=N: the first N are stored, and the connection reset instead of
+ *                                an answer; ?busy=N: the first N get 503
+ * Misbehaviour
+ *   /reset/N                     N bytes of the body, then RST (/reset/head: before any byte)
+ *   /truncate/N                  N bytes of a longer body, then FIN (/truncate/head: within the head)
+ *   /length/KIND                 Content-Length: negative, word, two (differing), short (more bytes
+ *                                follow than said), huge (2^64)
+ *   /garbage /garbage/binary     no HTTP at all: text; every byte value, over and over
+ *   /headers/endless /headers/line /headers/BYTES   header lines without end; one line without end; so
+ *                                many bytes of them, then an echo
+ *   /hang /hang/body             never answers; sends the head and half of the body, then nothing
+ *   /drip/MS/BYTES               a body of so many bytes, one every MS; /drip/MS/head: of the head
+ *   /bomb/BYTES                  gzip that unpacks to so many zeros
  *   /gzip-broken /gzip-cut       damaged; ends too early (Content-Length is right)
- *   /chunked-bad/KIND            size (no number), overflow, ending (no CRLF behind a chunk), cut
- * (FIN before the last chunk) /close/KEY                   an echo, and FIN without having said so
+ *   /chunked-bad/KIND            size (no number), overflow, ending (no CRLF behind a chunk), cut (FIN
+ *                                before the last chunk)
+ *   /close/KEY                   an echo, and FIN without having said so
  * About itself
  *   /stats                       JSON; see stats_answer. /stats/clear zeroes the counters
  *   /stored                      NDJSON, a line for each record stored: {"request":key,"record":…}
@@ -48,6 +59,7 @@
  *
  * On every path: ?delay=MS holds the answer back, ?retry_after=TEXT adds that header, ?type=TEXT
  * sets the content type. */
+/* clang-format on */
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
