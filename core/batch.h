@@ -112,8 +112,10 @@ struct batch {
     uint64_t format_state; /* the format's state at text[0] (formats that cut with state) */
     const struct field_names *names; /* CSV: of this input; else NULL */
     const char *input_name;          /* for messages; lives as long as the run */
-    uint64_t frame;                  /* compressed inputs: offset of a frame that holds content_end,
-                                        or 0 */
+    uint64_t frame;                  /* compressed inputs: where a frame begins in the file, at or
+                                        before the last 1024 bytes of the text … */
+    uint64_t frame_offset;           /* … and where its content begins in the content */
+    uint64_t state_end;              /* the format's state at content_end */
     char key[BATCH_KEY_SIZE];        /* queries: the last row's key, as JSON text … */
     uint32_t key_length;             /* … and its length, 0: none */
     bool starts_input;               /* first batch of its input */

@@ -19,23 +19,15 @@ enum source_result {
     SOURCE_FAIL,  /* see the error */
 };
 
-/* One input of the run (a file of a glob, stdin, a query), for positions, messages and progress. */
-struct input {
-    const char *name; /* as shown: path, "stdin" */
-    uint64_t size;    /* bytes on disk, 0 if unknown */
-    uint64_t device;  /* identity, 0 if none */
-    uint64_t inode;
-    int64_t modified;          /* nanoseconds since 1970 */
-    struct field_names *names; /* header of this input once known, else NULL */
-};
-
 /* Where reading may resume: behind a whole record. */
 struct position {
     uint32_t input;
     uint64_t offset; /* in the decompressed content */
     uint64_t line;   /* line ends before it */
     uint64_t record; /* records before it */
-    uint64_t frame;  /* compressed inputs: offset of the frame that holds it */
+    uint64_t frame;  /* compressed inputs: where a frame begins in the file, at or before it … */
+    uint64_t frame_offset; /* … and where the content of that frame begins in the content */
+    uint64_t state;        /* the format's, there */
     /* Hashes (core/hash.h) of content that was read, for knowing the input again: the first bytes
      * of the input's records, and the last before `offset`. Lengths of at most 1024; 0: none. */
     struct position_mark {
@@ -44,6 +36,22 @@ struct position {
         uint64_t hash;
     } head, tail;
     struct string key; /* sources that are queries: the last key read, as JSON text; else empty */
+};
+
+/* One input of the run (a file of a glob, stdin, a query), for positions, messages and progress. */
+struct input {
+    const char *name; /* as shown: path, "stdin" */
+    uint64_t size;    /* bytes on disk, 0 if unknown */
+    uint64_t device;  /* identity, 0 if none */
+    uint64_t inode;
+    int64_t modified;          /* nanoseconds since 1970 */
+    struct field_names *names; /* header of this input once known, else NULL */
+    /* How far it was read: by open and seek, where this run begins in it (all zero: at its start);
+     * by the runtime, when its last batch is settled, where it ended. To be recorded with the rest:
+     * a run that goes on, or one that adds to a finished one, begins there. */
+    struct position at;
+    bool replaced; /* set by seek: the last run read something else under this name or inode; it is
+                      a new file, read from its start: to be said and counted */
 };
 
 struct source_limits {

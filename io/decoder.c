@@ -22,7 +22,12 @@ struct decoder {
     struct decoder_input input;
     struct codec *codec;
     struct io_engine *engine;
-    bool ended; /* the decoder's thread: the content is decoded, or failed */
+    /* The decoder's thread's: */
+    bool ended;            /* the content is decoded, or failed */
+    uint64_t content;      /* offset of the next byte of it … */
+    uint64_t wanted;       /* … and of the first that is given out */
+    uint64_t frame;        /* where the frame begins that was last decoded from, in the file … */
+    uint64_t frame_offset; /* … and in the content */
     bool threaded;
     struct thread thread;
     struct event work;
@@ -66,9 +71,11 @@ enum input_result decoder_input_fill(struct decoder_input *input, bool wait, str
     int64_t got;
     if (input->is_stream)
         got = stream_wait_read(input, room, wait);
-    else
-        got = file_read(input->fd, input->buffer + input->length, room,
-                        input->offset + input->length);
+    else {
+        uint64_t offset = input->offset + input->length;
+        uint64_t left = input->limit > offset ? input->limit - offset : 0;
+        got = file_read(input->fd, input->buffer + input->length, size_min(room, left), offset);
+    }
     if (got == -EAGAIN || got == -ECANCELED)
         return INPUT_DRY;
     if (got == -ETIMEDOUT && input->is_stream) {
@@ -106,8 +113,15 @@ static void task_fill(struct decoder *decoder, struct decoder_task *task)
     struct decoder_input *input = &decoder->input;
     const struct codec_ops *ops = decoder->codec->ops;
     while (task->filled < task->length) {
+        size_t before = task->filled;
         enum codec_result result = ops->decode(decoder->codec, input, task->buffer, task->length,
                                                &task->filled, &task->error);
+        uint64_t frame = ops->frame(decoder->codec);
+        if (frame > decoder->frame) { /* no call gives content of two frames */
+            decoder->frame = frame;
+            decoder->frame_offset = decoder->content;
+        }
+        decoder->content += task->filled - before;
         if (result == CODEC_END || result == CODEC_FAIL) {
             task->last = result == CODEC_END;
             task->failed = result == CODEC_FAIL;
@@ -129,12 +143,39 @@ static void task_fill(struct decoder *decoder, struct decoder_task *task)
         task->error.code = ERROR_NONE;
 }
 
+static bool decoder_closing(const struct decoder *decoder)
+{
+    return atomic_load_explicit(&decoder->closing, memory_order_acquire);
+}
+
+/* Passes over content that was read before; the task's memory serves as room. */
+static void content_skip(struct decoder *decoder, struct decoder_task *task)
+{
+    while (decoder->content < decoder->wanted && !task->failed && !decoder_closing(decoder)) {
+        size_t left = size_min(task->length, decoder->wanted - decoder->content);
+        struct decoder_task pass = {.buffer = task->buffer, .length = left};
+        task_fill(decoder, &pass);
+        task->failed = pass.failed;
+        task->error = pass.error;
+        if (!pass.last)
+            continue;
+        task->failed = true;
+        error_set(&task->error, ERROR_TRUNCATED,
+                  "%s has %llu bytes of content, of which %llu were read before: something cut it",
+                  decoder->input.name, (unsigned long long)decoder->content,
+                  (unsigned long long)decoder->wanted);
+    }
+}
+
 static void task_run(struct decoder *decoder, struct decoder_task *task)
 {
-    if (decoder->ended || atomic_load_explicit(&decoder->closing, memory_order_acquire)) {
-        task->surplus = true;
+    if (decoder->content < decoder->wanted && !decoder->ended)
+        content_skip(decoder, task);
+    if (task->failed || decoder->ended || decoder_closing(decoder)) {
+        task->surplus = !task->failed;
     } else {
-        task->frame = decoder->codec->ops->frame(decoder->codec);
+        task->frame = decoder->frame;
+        task->frame_offset = decoder->frame_offset;
         task_fill(decoder, task);
     }
     task->raw_bytes = decoder->input.raw_bytes;
@@ -171,6 +212,13 @@ static void decoder_run(void *argument)
         else
             event_wait(&decoder->work, seen, THREAD_WAIT);
     }
+}
+
+void decoder_seek(struct decoder *decoder, uint64_t frame_offset, uint64_t offset)
+{
+    CHECK(decoder->content == 0 && frame_offset <= offset);
+    decoder->content = decoder->frame_offset = frame_offset;
+    decoder->wanted = offset;
 }
 
 void decoder_submit(struct decoder *decoder, struct decoder_task *task)
@@ -228,9 +276,11 @@ struct decoder *decoder_open(enum compression compression, int fd, uint64_t star
                                             .name = name,
                                             .offset = start == IO_NO_OFFSET ? 0 : start,
                                             .furthest = start == IO_NO_OFFSET ? 0 : start,
+                                            .limit = limits->end ? limits->end : UINT64_MAX,
                                             .read_size = limits->read_size,
                                             .timeout = limits->timeout,
                                             .closing = &decoder->closing};
+    decoder->frame = decoder->input.offset;
     if (decoder->input.is_stream)
         stream_open(&decoder->input.stream, fd, false);
     bool done = decoder_prepare(decoder, compression, prefix, limits, error);
@@ -260,17 +310,18 @@ void decoder_close(struct decoder *decoder)
     free(decoder);
 }
 
-int64_t decoder_peek(enum compression compression, int fd, uint64_t start, const char *name,
-                     const struct decoder_limits *limits, char *buffer, size_t length,
-                     struct error *error)
+int64_t decoder_read(enum compression compression, int fd, uint64_t frame, uint64_t frame_offset,
+                     uint64_t offset, const char *name, const struct decoder_limits *limits,
+                     char *buffer, size_t length, struct error *error)
 {
     struct decoder_limits alone = *limits;
     alone.threads = 0;
     alone.memory = limits->memory * (limits->threads ? limits->threads : 1);
     struct decoder *decoder =
-        decoder_open(compression, fd, start, (struct string){0}, name, &alone, NULL, error);
+        decoder_open(compression, fd, frame, (struct string){0}, name, &alone, NULL, error);
     if (!decoder)
         return -1;
+    decoder_seek(decoder, frame_offset, offset);
     struct decoder_task task = {.buffer = buffer, .length = length};
     decoder_submit(decoder, &task);
     decoder_close(decoder);
@@ -279,4 +330,11 @@ int64_t decoder_peek(enum compression compression, int fd, uint64_t start, const
         return -1;
     }
     return (int64_t)task.filled;
+}
+
+int64_t decoder_peek(enum compression compression, int fd, uint64_t start, const char *name,
+                     const struct decoder_limits *limits, char *buffer, size_t length,
+                     struct error *error)
+{
+    return decoder_read(compression, fd, start, 0, 0, name, limits, buffer, length, error);
 }

@@ -17,6 +17,7 @@ struct decoder_limits {
     size_t memory;    /* bytes each thread may use (windows, frames) */
     size_t read_size; /* of one read of the input at most */
     int64_t timeout;  /* nanoseconds without data from a stream until TIMEOUT; 0: none */
+    uint64_t end; /* what lies behind this offset of the file does not count; 0: all of it does */
 };
 
 /* One stretch of content asked for; memory of the caller, untouched by it until done. */
@@ -25,10 +26,13 @@ struct decoder_task {
     size_t length;
     size_t filled;      /* less than length only at the end, after an error, or on a stream */
     uint64_t raw_bytes; /* compressed bytes read for it */
-    uint64_t frame;     /* offset of the compressed frame that holds its first byte */
-    bool last;          /* the content ends with it */
-    bool surplus;       /* asked for behind the end: nothing is filled, and it does not count */
-    bool failed;        /* `error` comes behind what was filled */
+    /* Where a frame begins in the file, at or before its first byte, and where the content of that
+     * frame begins in the content. */
+    uint64_t frame;
+    uint64_t frame_offset;
+    bool last;    /* the content ends with it */
+    bool surplus; /* asked for behind the end: nothing is filled, and it does not count */
+    bool failed;  /* `error` comes behind what was filled */
     struct error error;
     struct decoder_task *next; /* the decoder's */
     atomic_bool done;          /* set by the decoder (release) when all else is */
@@ -41,6 +45,9 @@ struct decoder *decoder_open(enum compression compression, int fd, uint64_t star
                              struct string prefix, const char *name,
                              const struct decoder_limits *limits, struct io_engine *engine,
                              struct error *error);
+/* Before the first task: the frame at `start` begins at `frame_offset` of the content, and tasks
+ * get the content from `offset` on; what lies between is decoded and passed over. */
+void decoder_seek(struct decoder *decoder, uint64_t frame_offset, uint64_t offset);
 void decoder_submit(struct decoder *decoder, struct decoder_task *task);
 /* Whether the task is done: then it is the caller's again. */
 static inline bool decoder_task_done(struct decoder_task *task)
@@ -52,6 +59,11 @@ void decoder_close(struct decoder *decoder);
 
 /* The first bytes of a compressed file's content, for its header: decodes at most `length` bytes.
  * Blocking. Returns how many, or -1. */
+/* The same from `offset` of the content on, by way of the frame at `frame` of the file, whose
+ * content begins at `frame_offset`. */
+int64_t decoder_read(enum compression compression, int fd, uint64_t frame, uint64_t frame_offset,
+                     uint64_t offset, const char *name, const struct decoder_limits *limits,
+                     char *buffer, size_t length, struct error *error);
 int64_t decoder_peek(enum compression compression, int fd, uint64_t start, const char *name,
                      const struct decoder_limits *limits, char *buffer, size_t length,
                      struct error *error);

@@ -18,6 +18,7 @@ struct decoder_input {
     size_t position; /* next byte to decode */
     size_t length;
     uint64_t offset; /* of buffer[0] in the file */
+    uint64_t limit;  /* of the file: nothing is read behind it; UINT64_MAX: to its end */
     bool end;        /* nothing comes behind buffer[0..length) */
     size_t read_size;
     int64_t timeout;

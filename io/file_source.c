@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/fault.h"
 #include "io/text_source.h"
 
@@ -20,6 +21,9 @@ static const struct option_spec option_specs[] = {
      "how the files are compressed; auto looks at their first bytes"},
     {"missing", OPTION_WORD, 0, "fail|ok", "fail",
      "whether a path or glob without a file is an error"},
+    {"incremental", OPTION_WORD, 0, "yes|no", NULL,
+     "whether a rerun reads only what came since the last finished run; yes where the sinks "
+     "append"},
     {"timeout", OPTION_DURATION, OPTION_TUNING, NULL, NULL,
      "fail when a pipe among the files brings no data for so long"},
     {0},
@@ -48,30 +52,16 @@ static bool input_add(struct text_source *source, const char *path, enum compres
                          path, path);
     if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) != 0)
         return error_set_errno(error, errno, "cannot read %s", path);
-    uint32_t count = source->base.input_count;
-    if ((count & (count + 1)) == 0) { /* room for 1, 3, 7, … : doubled when full */
-        size_t room = 2 * (size_t)count + 1;
-        void *inputs = memory_resize(source->base.inputs, room * sizeof(struct input));
-        if (inputs)
-            source->base.inputs = inputs;
-        void *text_inputs = memory_resize(source->text_inputs, room * sizeof(struct text_input));
-        if (text_inputs)
-            source->text_inputs = text_inputs;
-        if (!inputs || !text_inputs)
-            return error_set(error, ERROR_MEMORY, "no memory for a list of %zu files", room);
-    }
-    char *name = memory_copy_text(path, strlen(path));
-    if (!name)
-        return error_set(error, ERROR_MEMORY, "no memory for the name %s", path);
     bool stream = !S_ISREG(status.st_mode);
-    source->base.inputs[count] = (struct input){.name = name,
-                                                .size = stream ? 0 : (uint64_t)status.st_size,
-                                                .device = status.st_dev,
-                                                .inode = status.st_ino};
-    source->text_inputs[count] =
-        (struct text_input){.fd = -1, .stream = stream, .compression = compression};
-    source->base.input_count++;
-    return true;
+    struct input input = {
+        .name = path,
+        .size = stream ? 0 : (uint64_t)status.st_size,
+        .device = status.st_dev,
+        .inode = status.st_ino,
+        .modified = status.st_mtim.tv_sec * NANOSECONDS + status.st_mtim.tv_nsec,
+    };
+    struct text_input text_input = {.fd = -1, .stream = stream, .compression = compression};
+    return text_input_add(source, input, text_input, error);
 }
 
 static int path_compare(const void *a, const void *b)
@@ -138,6 +128,8 @@ static bool file_source_open(struct source_context *context, struct source **res
     if (!source)
         return error_set(error, ERROR_MEMORY, "no memory for a source");
     source->base.ops = &source_file;
+    if (context->options && option_find(context->options, "incremental"))
+        source->base.incremental = option_word_is(context->options, "incremental", "yes") ? 1 : -1;
     if (!inputs_find(source, context, error) || !text_source_open(source, context, error)) {
         text_source_close(&source->base);
         return false;
@@ -149,6 +141,7 @@ static bool file_source_open(struct source_context *context, struct source **res
 const struct source_ops source_file = {
     .noun = &noun,
     .open = file_source_open,
+    .seek = text_source_seek,
     .offer = text_source_offer,
     .take = text_source_take,
     .stop = text_source_stop,

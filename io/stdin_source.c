@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/fault.h"
 #include "io/text_source.h"
 
@@ -48,10 +49,12 @@ static bool stdin_inputs_find(struct text_source *source, const struct source_co
     bool stream = position < 0;
     if (position > status.st_size)
         position = status.st_size;
-    source->base.inputs[0] = (struct input){.name = name,
-                                            .size = stream ? 0 : (uint64_t)status.st_size,
-                                            .device = stream ? 0 : status.st_dev,
-                                            .inode = stream ? 0 : status.st_ino};
+    source->base.inputs[0] =
+        (struct input){.name = name,
+                       .size = stream ? 0 : (uint64_t)status.st_size,
+                       .device = stream ? 0 : status.st_dev,
+                       .inode = stream ? 0 : status.st_ino,
+                       .modified = status.st_mtim.tv_sec * NANOSECONDS + status.st_mtim.tv_nsec};
     source->text_inputs[0] = (struct text_input){
         .fd = STDIN_FILENO,
         .keep_open = true,
@@ -81,6 +84,7 @@ static bool stdin_source_open(struct source_context *context, struct source **re
 const struct source_ops source_stdin = {
     .noun = &noun,
     .open = stdin_source_open,
+    .seek = text_source_seek,
     .offer = text_source_offer,
     .take = text_source_take,
     .stop = text_source_stop,

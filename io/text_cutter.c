@@ -28,6 +28,41 @@ static struct batch *idle_take(struct text_source *source)
     return batch;
 }
 
+/* A slot's content comes next: where decompression could begin for it. */
+static void frame_meet(struct text_source *source, const struct slot *slot)
+{
+    unsigned count = source->frame_count;
+    struct frame_place place = {slot->frame, slot->frame_offset};
+    bool compressed = slot->task.buffer != NULL;
+    if (!compressed || (count > 0 && source->frames[count - 1].frame == place.frame))
+        return;
+    if (count == TEXT_FRAMES) {
+        count--;
+        memmove(source->frames, source->frames + 1, count * sizeof(place));
+    }
+    source->frames[count] = place;
+    source->frame_count = count + 1;
+}
+
+/* Where decompression can begin for whoever goes on behind the batch, and wants to see the last
+ * bytes of its text again. */
+static void frame_note(struct text_source *source, struct batch *batch)
+{
+    uint64_t end = batch->content_end;
+    uint64_t seen = end > 1024 ? end - 1024 : 0;
+    batch->frame = batch->frame_offset = 0;
+    for (unsigned i = 0; i < source->frame_count && source->frames[i].offset <= seen; i++) {
+        batch->frame = source->frames[i].frame;
+        batch->frame_offset = source->frames[i].offset;
+    }
+    /* Behind the last frame of a file others may be appended. */
+    const struct input *input = &source->base.inputs[source->cutting];
+    if (batch->ends_input && source->frame_count > 0 && input->size > 0) {
+        batch->frame = input->size;
+        batch->frame_offset = end;
+    }
+}
+
 /* Fills in what the source knows of a batch whose text is `text[0..length)`, and moves behind it.
  */
 static void batch_emit(struct text_source *source, struct batch *batch, char *text, size_t length,
@@ -46,28 +81,41 @@ static void batch_emit(struct text_source *source, struct batch *batch, char *te
     source->bytes_unreported = 0;
     batch->format_state = source->state;
     source->state = source->cut.boundary_state;
+    batch->state_end = source->state;
     batch->names = input->names;
     batch->input_name = input->name;
     batch->starts_input = !source->started;
     batch->ends_input = ends_input;
+    frame_note(source, batch);
     source->started = true;
     source->offered--;
+}
+
+void text_cutter_begin(struct text_source *source)
+{
+    while (source->cutting < source->base.input_count && source->text_inputs[source->cutting].skip)
+        source->cutting++;
+    bool any = source->cutting < source->base.input_count;
+    struct position at = any ? source->base.inputs[source->cutting].at : (struct position){0};
+    source->head_done = at.offset > 0;
+    source->started = false;
+    source->offset = at.offset;
+    source->lines = at.line;
+    source->state = at.state;
+    source->cut = (struct cut_state){
+        .state = at.state, .boundary_state = at.state, .lines = at.line, .lines_scanned = at.line};
+    source->frame_count = 0;
+    source->carry_length = 0;
+    source->carry_scanned = 0;
+    source->carry_last = false;
+    source->mode = CUTTER_NORMAL;
 }
 
 /* The input is cut to its end. */
 static void input_finish(struct text_source *source)
 {
     source->cutting++;
-    source->head_done = false;
-    source->started = false;
-    source->cut = (struct cut_state){0};
-    source->offset = 0;
-    source->lines = 0;
-    source->state = 0;
-    source->carry_length = 0;
-    source->carry_scanned = 0;
-    source->carry_last = false;
-    source->mode = CUTTER_NORMAL;
+    text_cutter_begin(source);
 }
 
 /* Lets the format look at the first bytes. *consumed: what is no record. */
@@ -130,6 +178,7 @@ static enum cut_step fast_step(struct text_source *source, struct slot *slot, st
     memcpy(text, source->carry, tail);
     source->bytes_unreported += slot->raw_bytes;
     slot_failure_take(source, slot);
+    frame_meet(source, slot);
     size_t consumed = 0;
     enum head_result head = HEAD_DONE;
     if (!source->head_done)
@@ -321,6 +370,7 @@ static enum cut_step skip_step(struct text_source *source, struct batch **out)
     batch_emit(source, batch, held_text(source), kept, last);
     source->offset += source->skipped - kept;
     batch->content_end = source->offset;
+    frame_note(source, batch);
     source->held = NULL;
     source->mode = CUTTER_NORMAL;
     source->carry_scanned = 0;
@@ -389,6 +439,7 @@ enum source_result text_cutter_take(struct text_source *source, struct batch **b
         source->carry_last = slot->last;
         source->bytes_unreported += slot->raw_bytes;
         slot_failure_take(source, slot);
+        frame_meet(source, slot);
         carry_append(source, slot_text(slot), slot->filled);
         text_reader_release(source, slot, true);
     }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,12 +55,31 @@ struct decoder_limits text_decoder_limits(const struct text_source *source)
 static bool decoder_start(struct text_source *source, struct string prefix)
 {
     const struct text_input *text_input = &source->text_inputs[source->reading];
+    const struct input *input = reading_input(source);
     struct decoder_limits limits = text_decoder_limits(source);
-    uint64_t start = text_input->stream ? IO_NO_OFFSET : text_input->start;
-    source->decoder =
-        decoder_open(source->detect, source->fd, start, prefix, reading_input(source)->name,
-                     &limits, source->context->engine, &source->error);
+    uint64_t start = text_input->stream ? IO_NO_OFFSET
+                     : input->at.frame  ? input->at.frame
+                                        : text_input->start;
+    limits.end = text_input->stream ? 0 : input->size;
+    source->decoder = decoder_open(source->detect, source->fd, start, prefix, input->name, &limits,
+                                   source->context->engine, &source->error);
+    if (source->decoder && input->at.offset > 0)
+        decoder_seek(source->decoder, input->at.frame_offset, input->at.offset);
     return source->decoder != NULL;
+}
+
+/* A file is what it was when the run began: what grew since is not read. */
+static bool size_check(struct text_source *source, const struct input *input)
+{
+    struct stat status;
+    if (fstat(source->fd, &status) != 0)
+        return error_set_errno(&source->error, errno, "cannot look at %s", input->name);
+    if ((uint64_t)status.st_size >= input->size)
+        return true;
+    return error_set(&source->error, ERROR_TRUNCATED,
+                     "%s is %llu bytes long, was %llu when the run began: something cut it",
+                     input->name, (unsigned long long)status.st_size,
+                     (unsigned long long)input->size);
 }
 
 /* Opens the input to be read next. False: source->error. */
@@ -68,21 +88,19 @@ static bool input_open(struct text_source *source)
     struct text_input *text_input = &source->text_inputs[source->reading];
     struct input *input = reading_input(source);
     source->fd = text_input->fd;
-    /* Opening a FIFO would wait for its writer, and hear neither a timeout nor a signal. */
-    int flags = O_RDONLY | (text_input->stream ? O_NONBLOCK : 0);
-    if (source->fd < 0)
-        source->fd = file_open(input->name, flags, 0, &source->error);
+    if (source->fd < 0 && text_input->stream) /* opening a FIFO would wait for its writer, and hear
+                                                 neither a timeout nor a signal */
+        source->fd = file_open(input->name, O_RDONLY | O_NONBLOCK, 0, &source->error);
+    else if (source->fd < 0)
+        source->fd = text_input_open(source, source->reading, &source->error);
     if (source->fd < 0)
         return false;
     text_input->fd = -1;
-    struct stat status;
-    if (fstat(source->fd, &status) != 0)
-        return error_set_errno(&source->error, errno, "cannot look at %s", input->name);
-    /* What grows later is not read: the input is what it was when it was opened. */
-    input->size = text_input->stream ? 0 : (uint64_t)status.st_size;
-    source->read_offset = text_input->start;
-    source->read_end = input->size > text_input->start ? input->size : text_input->start;
     source->reading_open = true;
+    if (!text_input->stream && !size_check(source, input))
+        return false;
+    source->read_offset = text_input->start + input->at.offset;
+    source->read_end = input->size > source->read_offset ? input->size : source->read_offset;
     source->stream_dry = false;
     source->progress = clock_monotonic();
     source->detect = text_input->compression;
@@ -110,7 +128,9 @@ static void input_leave(struct text_source *source, struct slot *slot)
     slot->closes = !text_input->keep_open;
     source->fd = -1;
     source->reading_open = false;
-    source->reading++;
+    do
+        source->reading++;
+    while (source->reading < source->base.input_count && source->text_inputs[source->reading].skip);
 }
 
 static struct slot *slot_add(struct text_source *source)
@@ -169,6 +189,7 @@ static void decoder_slot_complete(struct text_source *source, struct slot *slot)
     slot->done = true;
     slot->filled += slot->task.filled;
     slot->frame = slot->task.frame;
+    slot->frame_offset = slot->task.frame_offset;
     slot->last = slot->task.last;
     slot->surplus = slot->task.surplus;
     slot->failed = slot->task.failed;
@@ -327,6 +348,8 @@ static bool slot_wanted(struct text_source *source)
 
 bool text_reader_start(struct text_source *source)
 {
+    while (source->reading < source->base.input_count && source->text_inputs[source->reading].skip)
+        source->reading++;
     while (slot_wanted(source)) {
         if (!source->reading_open && !input_open(source)) {
             source->read_failed = true;
@@ -453,5 +476,6 @@ void text_reader_close(struct text_source *source)
         if (text_input->fd >= 0 && !text_input->keep_open)
             close(text_input->fd);
         text_input->fd = -1;
+        free(text_input->path);
     }
 }

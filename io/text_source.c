@@ -97,11 +97,12 @@ static bool limits_set(struct text_source *source, struct source_context *contex
     return source->carry || error_set(error, ERROR_MEMORY, "no memory for reading");
 }
 
-/* The first bytes of the first input's content, into carry. Returns how many, or -1. */
-static int64_t first_bytes_read(struct text_source *source, size_t length, struct error *error)
+/* The first bytes of an input's content, into carry. Returns how many, or -1. */
+static int64_t first_bytes_read(struct text_source *source, uint32_t index, size_t length,
+                                struct error *error)
 {
-    const struct text_input *text_input = &source->text_inputs[0];
-    const struct input *input = &source->base.inputs[0];
+    const struct text_input *text_input = &source->text_inputs[index];
+    const struct input *input = &source->base.inputs[index];
     enum compression compression = text_input->compression;
     if (compression == COMPRESSION_AUTO &&
         !text_compression_detect(text_input->fd, text_input->start, &compression, input->name,
@@ -119,20 +120,19 @@ static int64_t first_bytes_read(struct text_source *source, size_t length, struc
     return -1;
 }
 
-/* Reads the header of the first input, so that its names are known before the run. */
-static bool first_header_read(struct text_source *source, struct error *error)
+bool text_header_read(struct text_source *source, uint32_t index, struct error *error)
 {
-    struct text_input *text_input = &source->text_inputs[0];
-    struct input *input = &source->base.inputs[0];
+    struct text_input *text_input = &source->text_inputs[index];
+    struct input *input = &source->base.inputs[index];
     if (text_input->stream)
         return true; /* would have to wait for it */
     if (text_input->fd < 0)
-        text_input->fd = file_open(input->name, O_RDONLY, 0, error);
+        text_input->fd = text_input_open(source, index, error);
     if (text_input->fd < 0)
         return false;
     size_t span = text_span(source);
     for (size_t length = size_min(span, 64 * 1024);; length = size_min(span, length * 4)) {
-        int64_t got = first_bytes_read(source, length, error);
+        int64_t got = first_bytes_read(source, index, length, error);
         if (got < 0)
             return false;
         struct cut_state state = {0};
@@ -150,6 +150,31 @@ static bool first_header_read(struct text_source *source, struct error *error)
     }
 }
 
+bool text_input_add(struct text_source *source, struct input input, struct text_input text_input,
+                    struct error *error)
+{
+    uint32_t count = source->base.input_count;
+    if ((count & (count + 1)) == 0) { /* room for 1, 3, 7, … : doubled when full */
+        size_t room = 2 * (size_t)count + 1;
+        void *inputs = memory_resize(source->base.inputs, room * sizeof(struct input));
+        if (inputs)
+            source->base.inputs = inputs;
+        void *text_inputs = memory_resize(source->text_inputs, room * sizeof(struct text_input));
+        if (text_inputs)
+            source->text_inputs = text_inputs;
+        if (!inputs || !text_inputs)
+            return error_set(error, ERROR_MEMORY, "no memory for a list of %zu files", room);
+    }
+    char *name = memory_copy_text(input.name, strlen(input.name));
+    if (!name)
+        return error_set(error, ERROR_MEMORY, "no memory for the name %s", input.name);
+    input.name = name;
+    source->base.inputs[count] = input;
+    source->text_inputs[count] = text_input;
+    source->base.input_count++;
+    return true;
+}
+
 bool text_source_open(struct text_source *source, struct source_context *context,
                       struct error *error)
 {
@@ -163,8 +188,9 @@ bool text_source_open(struct text_source *source, struct source_context *context
     }
     if (!known)
         source->base.bytes_total = 0;
+    source->base.replayable = known;
     return limits_set(source, context, error) && format_choose(source, context, error) &&
-           (source->base.input_count == 0 || first_header_read(source, error));
+           (source->base.input_count == 0 || text_header_read(source, 0, error));
 }
 
 bool text_source_offer(struct source *base, struct batch *batch)
@@ -250,6 +276,11 @@ void text_source_close(struct source *base)
         free(base->inputs[i].names);
         free((char *)base->inputs[i].name);
     }
+    for (uint32_t i = 0; i < source->retired_count; i++) {
+        free(source->retired[i].names);
+        free((char *)source->retired[i].name);
+    }
+    free(source->retired);
     free(base->inputs);
     free(source->text_inputs);
     free(source->carry);

@@ -4,6 +4,8 @@
  *   text_reader.c  reading: opens inputs, fills slots (a batch and its read) in order
  *   text_cutter.c  cutting: takes filled slots in order, finds boundaries, keeps torn tails
  *   text_source.c  the source's operations on top of both
+ *   text_seek.c    going on where an interrupted run stood
+ *   text_follow.c  adding to what a finished run has read
  *
  * The common case copies nothing but the torn tail, into the headroom of the next slot's batch.
  * When a tail is longer than the headroom, text goes through `carry` until the tail is short again;
@@ -29,6 +31,8 @@ struct text_input {
     bool stream;    /* no regular file */
     uint64_t start; /* where its content begins (stdin's position) */
     enum compression compression;
+    bool skip;  /* nothing of it is wanted: an earlier run has read it all */
+    char *path; /* where it is by now, if not under its name: owned; else NULL */
 };
 
 /* A batch being filled. */
@@ -43,13 +47,21 @@ struct slot {
     size_t want;
     size_t filled;
     uint64_t raw_bytes; /* read from the system for it */
-    uint64_t frame;     /* compressed inputs: the frame that holds its first byte */
-    bool last;          /* ends its input */
-    bool surplus;       /* holds nothing and does not count: asked for behind the end */
+    uint64_t frame; /* compressed inputs: where a frame begins at or before its first byte … */
+    uint64_t frame_offset; /* … and where in the content */
+    bool last;             /* ends its input */
+    bool surplus;          /* holds nothing and does not count: asked for behind the end */
     bool done;
     bool failed; /* `error` comes after what was filled */
     struct error error;
 };
+
+/* A place where decompression can begin. */
+struct frame_place {
+    uint64_t frame;
+    uint64_t offset;
+};
+#define TEXT_FRAMES 8
 
 enum cutter_mode { CUTTER_NORMAL, CUTTER_JUMBO, CUTTER_SKIP };
 
@@ -88,9 +100,11 @@ struct text_source {
     bool head_done;
     bool started; /* its first batch went out */
     struct cut_state cut;
-    uint64_t offset;           /* content offset of the first byte that went into no batch yet */
-    uint64_t lines;            /* line ends before it */
-    uint64_t state;            /* the format's state there */
+    uint64_t offset; /* content offset of the first byte that went into no batch yet */
+    uint64_t lines;  /* line ends before it */
+    uint64_t state;  /* the format's state there */
+    struct frame_place frames[TEXT_FRAMES]; /* the last ones met, oldest first */
+    unsigned frame_count;
     uint64_t bytes_unreported; /* read from the system, for the next batch's bytes_read */
     enum cutter_mode mode;
     struct batch *held; /* JUMBO: being put together; SKIP: will stand for the record */
@@ -102,6 +116,10 @@ struct text_source {
     size_t carry_length;
     size_t carry_scanned; /* of it, known to hold no boundary */
     bool carry_last;      /* the input ends with it */
+
+    /* Lists that seek has replaced: names in them may be in use. */
+    struct input *retired;
+    uint32_t retired_count;
 };
 
 /* Fills the common part: format from the options, --from or the inputs' names; limits; the header
@@ -115,6 +133,35 @@ enum source_result text_source_take(struct source *source, struct batch **batch,
 void text_source_stop(struct source *source);
 struct batch *text_source_reclaim(struct source *source);
 void text_source_close(struct source *source);
+
+/* Reads the header of input `index`, so that its names are known before the run. */
+bool text_header_read(struct text_source *source, uint32_t index, struct error *error);
+/* Adds an input to the lists: name is copied. */
+bool text_input_add(struct text_source *source, struct input input, struct text_input text_input,
+                    struct error *error);
+
+/* text_seek.c: source_ops.seek. */
+bool text_source_seek(struct source *source, const struct position *position, struct error *error);
+/* Takes the place of the inputs that open found: those of the interrupted run. */
+bool text_inputs_take(struct text_source *source, struct error *error);
+/* text_follow.c. … those that are new or have grown since the finished run; `position` is where it
+ * ended. */
+bool text_inputs_follow(struct text_source *source, const struct position *position,
+                        struct error *error);
+/* Puts the lists of inputs aside, for others to be made. The open descriptors are closed, but for
+ * those that are not ours. */
+void text_inputs_retire(struct text_source *source);
+/* Compares the marks with what the file has. *same false: it is another. False: it cannot be read.
+ */
+bool text_marks_check(struct text_source *source, int fd, const struct text_input *text_input,
+                      const char *name, const struct position *position, bool *same,
+                      struct error *error);
+/* The file with this inode in the folder of `name`; NULL: none, or no memory. The caller frees it.
+ */
+char *text_inode_find(const char *name, uint64_t inode);
+/* Opens an input that is a file, wherever it is by now: ERROR_STATE where it is not the one that it
+ * was. Returns its descriptor, or -1. */
+int text_input_open(struct text_source *source, uint32_t index, struct error *error);
 
 /* text_reader.c. Starts what can be started. False: failed (source->error). */
 bool text_reader_start(struct text_source *source);
@@ -138,7 +185,10 @@ static inline char *slot_text(const struct slot *slot)
     return slot->batch->memory + BATCH_HEADROOM;
 }
 
-/* text_cutter.c. The next batch in order; WAIT: more has to be read (or offered); END: everything
+/* text_cutter.c. The input to be cut next is that at source->cutting, or the first behind it that
+ * is not skipped. */
+void text_cutter_begin(struct text_source *source);
+/* The next batch in order; WAIT: more has to be read (or offered); END: everything
  * was cut. */
 enum source_result text_cutter_take(struct text_source *source, struct batch **batch);
 /* Bytes that one ordinary batch can hold: headroom and text. */
