@@ -1,0 +1,5 @@
+import json
+import sys
+
+for line in sys.stdin:
+    print(json.dumps({str(key): key * key for key in reversed(json.loads(line))}), flush=True)

@@ -1,0 +1,6 @@
+import json
+import sys
+
+for line in sys.stdin:
+    ask = json.loads(line)
+    print(json.dumps({"upper": ask["name"].upper(), "from": ask["id"]}), flush=True)
