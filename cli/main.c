@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
@@ -64,10 +65,22 @@ static int stdout_finish(int status)
     return status == 0 ? 1 : status;
 }
 
+/* As many descriptors as the system lets us have: a thousand connections and the files beside them
+ * are more than the usual soft limit, which is there for programs that use select(2). */
+static void descriptors_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* what then does not fit says so where it is opened */
+}
+
 int main(int count, char **words)
 {
     if (!descriptors_guard())
         return 1;
+    descriptors_raise();
     signals_ignore_pipe();
     if (!fault_open())
         return 2;
