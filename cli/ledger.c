@@ -149,6 +149,9 @@ static void print_causes(const struct run *run)
     if (instead > CAUSES_SHOWN)
         notice(NOTICE_WARNING, "lookup", "and %u causes more (--report names them all)",
                instead - CAUSES_SHOWN);
+    uint32_t events = run_event_count(run);
+    for (uint32_t i = 0; i < events && i < CAUSES_SHOWN; i++)
+        notice_cause("times in", NOTICE_INFO, run_event(run, i));
     uint32_t mismatched = run_mismatch_cause_count(run);
     for (uint32_t i = 0; i < mismatched && i < CAUSES_SHOWN; i++)
         notice_cause("did not match in", NOTICE_INFO, run_mismatch_cause(run, i));

@@ -48,6 +48,14 @@ static void write_totals(FILE *out, const struct run_totals *totals)
     write_key(out, "peak_rss_bytes", totals->peak_rss_bytes);
 }
 
+static void write_counters(FILE *out, const struct run_stage *stage)
+{
+    for (uint32_t i = 0; i < stage->counter_count; i++)
+        fprintf(out, "%s\"%s\": %llu", i ? ", " : ", \"counters\": {", stage->counters[i].name,
+                (unsigned long long)stage->counters[i].value);
+    fputs(stage->counter_count ? "}" : "", out);
+}
+
 static void write_stages(FILE *out, struct run *run)
 {
     uint32_t count = run ? run_stage_count(run) : 0;
@@ -60,10 +68,12 @@ static void write_stages(FILE *out, struct run *run)
         fprintf(out,
                 ", \"read\": %llu, \"written\": %llu, \"filtered\": %llu, \"rejected\": %llu, "
                 "\"busy_seconds\": %.6f, \"wait_input_seconds\": %.6f, "
-                "\"wait_output_seconds\": %.6f}",
+                "\"wait_output_seconds\": %.6f",
                 (unsigned long long)stage.count.read, (unsigned long long)stage.count.written,
                 (unsigned long long)stage.count.filtered, (unsigned long long)stage.count.rejected,
                 stage.busy_seconds, stage.wait_input_seconds, stage.wait_output_seconds);
+        write_counters(out, &stage);
+        fputs("}", out);
     }
     fputs(count ? "\n  ]" : "]", out);
 }
@@ -91,17 +101,24 @@ static void write_cause(FILE *out, const char *kind, const struct run_cause *cau
 
 static void write_causes(FILE *out, const struct run *run)
 {
-    uint32_t rejects = run ? run_reject_cause_count(run) : 0;
-    uint32_t mismatches = run ? run_mismatch_cause_count(run) : 0;
-    uint32_t insteads = run ? run_instead_cause_count(run) : 0;
+    static const struct {
+        const char *kind;
+        uint32_t (*count)(const struct run *run);
+        const struct run_cause *(*get)(const struct run *run, uint32_t index);
+    } lists[] = {
+        {"rejected", run_reject_cause_count, run_reject_cause},
+        {"mismatched", run_mismatch_cause_count, run_mismatch_cause},
+        {"otherwise", run_instead_cause_count, run_instead_cause},
+        {"event", run_event_count, run_event},
+    };
+    bool first = true;
     fputs(",\n  \"causes\": [", out);
-    for (uint32_t i = 0; i < rejects; i++)
-        write_cause(out, "rejected", run_reject_cause(run, i), i == 0);
-    for (uint32_t i = 0; i < mismatches; i++)
-        write_cause(out, "mismatched", run_mismatch_cause(run, i), rejects + i == 0);
-    for (uint32_t i = 0; i < insteads; i++)
-        write_cause(out, "otherwise", run_instead_cause(run, i), rejects + mismatches + i == 0);
-    fputs(rejects + mismatches + insteads ? "\n  ]" : "]", out);
+    for (size_t i = 0; run && i < ARRAY_SIZE(lists); i++) {
+        uint32_t count = lists[i].count(run);
+        for (uint32_t j = 0; j < count; j++, first = false)
+            write_cause(out, lists[i].kind, lists[i].get(run, j), first);
+    }
+    fputs(first ? "]" : "\n  ]", out);
 }
 
 static void write_errors(FILE *out, const struct run *run)

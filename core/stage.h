@@ -36,14 +36,21 @@ enum stage_traits {
 
 struct stage; /* each stage defines its own, beginning with struct stage */
 
+/* What a stage counts besides records, for the report. */
+#define STAGE_COUNTERS 24
+struct stage_counter {
+    const char *name; /* static: "requests", "latency_p95_ns" */
+    uint64_t value;
+};
+
 struct stage_context {
     struct scope *scope;
     struct diagnostics *diagnostics; /* errors are added here; open returns false after any */
     const struct options *options;
     const struct program *program; /* where they stand: for templates (lang/template_cells.h) */
-    uint16_t index; /* of the stage in the plan */
-    uint64_t seed;  /* of the run (sample) */
-    size_t memory;  /* bytes that a stage with state may keep: a line of the memory plan */
+    uint16_t index;                /* of the stage in the plan */
+    uint64_t seed;                 /* of the run (sample) */
+    size_t memory; /* bytes that a stage with state may keep: a line of the memory plan */
     struct shared_limits *shared; /* named rate limits; the plan's, zero at start */
 };
 
@@ -89,6 +96,9 @@ struct stage_ops {
      * (record_count, rows, columns). */
     enum stage_result (*finish)(struct stage *stage, struct batch *batch, struct error *error);
     const struct async_stage_ops *async; /* of STAGE_ASYNC, else NULL */
+    /* Fills at most STAGE_COUNTERS and returns how many. Any thread, while the stage is open. May
+     * be NULL. */
+    uint32_t (*counters)(const struct stage *stage, struct stage_counter *counters);
     /* Serial stages whose state decides what comes out (head, count; not limit): appends the state
      * to the buffer, and takes it back before the first batch. Between two batches, on the stage's
      * thread; restore on the main thread. save false: the buffer's limit. */
@@ -118,6 +128,7 @@ struct stage {
     bool as_completed; /* asynchronous, set by open: records may leave in any order */
     int descriptor;    /* asynchronous, from enter on: readable when a step is due; -1: none */
     const struct stage_causes *causes; /* or NULL */
+    const struct stage_causes *events; /* what else happened (a breaker opened), or NULL */
 };
 
 #endif

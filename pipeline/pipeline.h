@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "core/batch.h"
+#include "core/stage.h"
 #include "io/engine.h"
 #include "lang/ast.h"
 
@@ -81,6 +82,8 @@ struct run_stage {
     double busy_seconds;
     double wait_input_seconds;
     double wait_output_seconds;
+    struct stage_counter counters[STAGE_COUNTERS]; /* what it counts besides */
+    uint32_t counter_count;
 };
 /* One cause of errors or rejections with how often it came up. */
 struct run_cause {
@@ -116,6 +119,9 @@ const struct run_cause *run_mismatch_cause(const struct run *run, uint32_t index
 /* Lookups that failed and gave what `otherwise` says. The numbers are those of the last count. */
 uint32_t run_instead_cause_count(const struct run *run);
 const struct run_cause *run_instead_cause(const struct run *run, uint32_t index);
+/* What else happened in stages: breakers that opened and closed. As above. */
+uint32_t run_event_count(const struct run *run);
+const struct run_cause *run_event(const struct run *run, uint32_t index);
 uint32_t run_never_seen_count(const struct run *run);                   /* fields no record had */
 const char *run_never_seen(const struct run *run, uint32_t index);      /* "statsu" */
 const char *run_never_seen_hint(const struct run *run, uint32_t index); /* "status" or NULL */

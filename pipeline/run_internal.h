@@ -184,6 +184,8 @@ struct run {
     uint32_t mismatch_count;
     struct run_cause insteads[RUN_MAX_CAUSES]; /* the reporting thread's */
     uint32_t instead_count;
+    struct run_cause events[RUN_MAX_CAUSES];
+    uint32_t event_count;
     uint64_t rejects_written;
 
     struct checkpoint checkpoint;

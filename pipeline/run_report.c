@@ -94,8 +94,11 @@ void run_stage(struct run *run, uint32_t index, struct run_stage *stage)
             stage->count.read > stage->count.written ? stage->count.read - stage->count.written : 0;
         actor_times(&run->source.actor, stage);
     } else if (index <= plan->stage_count) {
+        const struct stage *own = plan->stages[index - 1].stage;
         stage->name = plan->stages[index - 1].label;
         stage_times(run, index - 1, stage);
+        if (own->ops->counters)
+            stage->counter_count = own->ops->counters(own, stage->counters);
     } else if (index <= plan->stage_count + plan->sink_count) {
         uint32_t sink = index - plan->stage_count - 1;
         stage->name = plan->sinks[sink].label;
@@ -181,23 +184,43 @@ const struct run_cause *run_mismatch_cause(const struct run *run, uint32_t index
     return &run->mismatches[index];
 }
 
+/* What a stage has counted by cause so far. */
+static void causes_add(struct run_cause *list, uint32_t *list_count, const char *label,
+                       const struct stage_causes *causes)
+{
+    uint32_t count = causes ? __atomic_load_n(&causes->count, __ATOMIC_ACQUIRE) : 0;
+    for (uint32_t i = 0; i < count; i++)
+        cause_count(list, list_count, label, ERROR_LOOKUP, causes->items[i].text,
+                    __atomic_load_n(&causes->items[i].number, __ATOMIC_RELAXED));
+    uint64_t others = causes ? __atomic_load_n(&causes->others, __ATOMIC_RELAXED) : 0;
+    if (others)
+        cause_count(list, list_count, label, ERROR_LOOKUP, "other causes", others);
+}
+
 uint32_t run_instead_cause_count(const struct run *run)
 {
     struct run *writable = (struct run *)run; /* as above; counted anew, for it may still run */
     writable->instead_count = 0;
-    for (uint32_t i = 0; i < run->plan->stage_count; i++) {
-        const struct stage_causes *causes = run->plan->stages[i].stage->causes;
-        uint32_t count = causes ? __atomic_load_n(&causes->count, __ATOMIC_ACQUIRE) : 0;
-        for (uint32_t j = 0; j < count; j++)
-            cause_count(writable->insteads, &writable->instead_count, run->plan->stages[i].label,
-                        ERROR_LOOKUP, causes->items[j].text,
-                        __atomic_load_n(&causes->items[j].number, __ATOMIC_RELAXED));
-        uint64_t others = causes ? __atomic_load_n(&causes->others, __ATOMIC_RELAXED) : 0;
-        if (others)
-            cause_count(writable->insteads, &writable->instead_count, run->plan->stages[i].label,
-                        ERROR_LOOKUP, "other causes", others);
-    }
+    for (uint32_t i = 0; i < run->plan->stage_count; i++)
+        causes_add(writable->insteads, &writable->instead_count, run->plan->stages[i].label,
+                   run->plan->stages[i].stage->causes);
     return run->instead_count;
+}
+
+uint32_t run_event_count(const struct run *run)
+{
+    struct run *writable = (struct run *)run;
+    writable->event_count = 0;
+    for (uint32_t i = 0; i < run->plan->stage_count; i++)
+        causes_add(writable->events, &writable->event_count, run->plan->stages[i].label,
+                   run->plan->stages[i].stage->events);
+    return run->event_count;
+}
+
+const struct run_cause *run_event(const struct run *run, uint32_t index)
+{
+    CHECK(index < run->event_count);
+    return &run->events[index];
 }
 
 const struct run_cause *run_instead_cause(const struct run *run, uint32_t index)

@@ -165,7 +165,8 @@ struct lookup {
     uint32_t call_count;
     size_t held;       /* bytes of requests and kept answers … */
     size_t held_limit; /* … above which nothing more is asked for */
-    struct stage_causes causes;
+    struct stage_causes causes, events;
+    uint64_t cache_hits, cache_joined; /* read by others, relaxed */
 };
 
 /* ---- lookup_open.c: options, compiling ---- */
@@ -208,6 +209,7 @@ void lookup_pools_close(struct lookup *lookup);
 /* Asks for rows as long as there is need and memory. True: something was asked or decided. */
 bool lookup_pump(struct lookup *lookup, int64_t now);
 void lookup_call_free(struct lookup *lookup, struct lookup_call *call);
+uint32_t lookup_counters(const struct stage *stage, struct stage_counter *counters);
 /* Copies the made requests into the call. False: no memory. */
 bool lookup_call_fill(struct lookup *lookup, struct lookup_call *call,
                       const struct lookup_made *made);
@@ -232,6 +234,9 @@ void lookup_gather_spread(struct lookup *lookup, struct lookup_call *call,
 /* The dispatcher's hook. */
 enum call_verdict lookup_judge(void *context, const struct call *call,
                                const struct exchange *exchange, char *detail, size_t size);
+/* The dispatcher's hook: a breaker changed. */
+void lookup_breaker_changed(void *context, struct string peer, const char *state,
+                            const char *reason);
 /* A call is over: its asks are answered. */
 void lookup_call_done(struct lookup *lookup, struct lookup_call *call);
 /* An ask's answer: into its batch where that is possible now, else kept. */

@@ -118,9 +118,8 @@ full:
     return false;
 }
 
-static void cause_count(struct lookup *lookup, struct string text)
+static void cause_count(struct stage_causes *causes, struct string text)
 {
-    struct stage_causes *causes = &lookup->causes;
     size_t length = size_min(text.length, sizeof(causes->items[0].text) - 1);
     for (uint32_t i = 0; i < causes->count; i++) {
         struct stage_cause *cause = &causes->items[i];
@@ -139,6 +138,16 @@ static void cause_count(struct lookup *lookup, struct string text)
     cause->text[length] = 0;
     cause->number = 1;
     __atomic_store_n(&causes->count, causes->count + 1, __ATOMIC_RELEASE);
+}
+
+void lookup_breaker_changed(void *context, struct string peer, const char *state,
+                            const char *reason)
+{
+    struct lookup *lookup = context;
+    char text[sizeof(lookup->events.items[0].text)];
+    snprintf(text, sizeof(text), "the breaker of %.*s is %s: %s", (int)size_min(peer.length, 60),
+             peer.data, state, reason ? reason : "");
+    cause_count(&lookup->events, (struct string){text, strlen(text)});
 }
 
 static void cell_set(const struct lookup_batch *own, uint32_t column, uint32_t row,
@@ -203,7 +212,7 @@ static enum applied apply_instead(struct lookup *lookup, struct lookup_batch *ow
     struct value value = expression_row(lookup->otherwise_value, &evaluation, 0);
     enum applied applied = field_set(lookup, own, row, value, answer, error);
     if (applied == APPLIED)
-        cause_count(lookup, answer->text);
+        cause_count(&lookup->causes, answer->text);
     return applied;
 }
 

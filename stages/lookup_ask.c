@@ -83,13 +83,49 @@ bool lookup_pools_open(struct lookup *lookup, struct error *error)
         if (!lookup->cache)
             return false;
     }
-    struct dispatcher_hooks hooks = {.context = lookup, .judge = lookup_judge};
+    struct dispatcher_hooks hooks = {
+        .context = lookup, .judge = lookup_judge, .breaker_changed = lookup_breaker_changed};
     struct transport *transport = lookup->kind->connect(lookup, error);
     if (!transport)
         return false;
-    lookup->dispatcher = dispatcher_open(&lookup->protections, &hooks, transport,
-                                         lookup->call_count, lookup->seed, error);
-    return lookup->dispatcher != NULL;
+    struct dispatcher *dispatcher = dispatcher_open(&lookup->protections, &hooks, transport,
+                                                    lookup->call_count, lookup->seed, error);
+    /* lookup_counters may look for it at any time */
+    __atomic_store_n(&lookup->dispatcher, dispatcher, __ATOMIC_RELEASE);
+    return dispatcher != NULL;
+}
+
+uint32_t lookup_counters(const struct stage *stage, struct stage_counter *counters)
+{
+    const struct lookup *lookup = (const struct lookup *)stage;
+    const struct dispatcher *dispatcher = __atomic_load_n(&lookup->dispatcher, __ATOMIC_ACQUIRE);
+    struct dispatcher_counts counts = {0};
+    if (dispatcher)
+        dispatcher_counts(dispatcher, &counts);
+    const struct stage_counter all[] = {
+        {"requests", counts.exchanges},
+        {"retries", counts.retries},
+        {"retries_over_budget", counts.budget_refusals},
+        {"hedges", counts.hedges},
+        {"hedges_won", counts.hedges_won},
+        {"timeouts", counts.outcomes[OUTCOME_TIMEOUT]},
+        {"connect_failures", counts.outcomes[OUTCOME_CONNECT]},
+        {"broken_off", counts.outcomes[OUTCOME_BROKEN]},
+        {"breaker_opened", counts.breaker_opened},
+        {"breaker_closed", counts.breaker_closed},
+        {"breaker_refusals", counts.breaker_refusals},
+        {"rate_waits", counts.rate_waits},
+        {"in_flight_most", counts.in_flight_most},
+        {"concurrency", counts.concurrency_now},
+        {"latency_p50_ns", (uint64_t)counts.latency_p50},
+        {"latency_p95_ns", (uint64_t)counts.latency_p95},
+        {"latency_p99_ns", (uint64_t)counts.latency_p99},
+        {"cache_hits", __atomic_load_n(&lookup->cache_hits, __ATOMIC_RELAXED)},
+        {"cache_joined", __atomic_load_n(&lookup->cache_joined, __ATOMIC_RELAXED)},
+    };
+    _Static_assert(ARRAY_SIZE(all) <= STAGE_COUNTERS, "room for all");
+    memcpy(counters, all, sizeof(all));
+    return ARRAY_SIZE(all);
 }
 
 void lookup_pools_close(struct lookup *lookup)
@@ -287,6 +323,7 @@ static bool ask_cache(struct lookup *lookup, struct lookup_ask *ask, struct stri
         return true;
     switch (cache_find(lookup->cache, key, now, &ask->waiter, &found, &ask->flight)) {
     case CACHE_HIT: {
+        __atomic_store_n(&lookup->cache_hits, lookup->cache_hits + 1, __ATOMIC_RELAXED);
         bool good = (found.flags & 1) != 0;
         struct lookup_answer answer = {
             .good = good,
@@ -299,6 +336,7 @@ static bool ask_cache(struct lookup *lookup, struct lookup_ask *ask, struct stri
         return false;
     }
     case CACHE_PENDING:
+        __atomic_store_n(&lookup->cache_joined, lookup->cache_joined + 1, __ATOMIC_RELAXED);
         return false;
     case CACHE_MISS:
         ask->leads = true;

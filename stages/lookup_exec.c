@@ -210,4 +210,5 @@ const struct stage_ops stage_lookup_exec = {
     .open = exec_open,
     .close = lookup_close,
     .async = &lookup_async,
+    .counters = lookup_counters,
 };

@@ -252,4 +252,5 @@ const struct stage_ops stage_lookup_http = {
     .open = http_open,
     .close = lookup_close,
     .async = &lookup_async,
+    .counters = lookup_counters,
 };

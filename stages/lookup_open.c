@@ -187,6 +187,7 @@ struct lookup *lookup_open(struct stage_context *context, const struct lookup_ki
     lookup->memory = context->memory;
     lookup->stage.descriptor = -1;
     lookup->stage.causes = &lookup->causes;
+    lookup->stage.events = &lookup->events;
     lookup->stage.as_completed = option_word_is(context->options, "order", "none");
     lookup->answer_name = scope_hidden_column(context->scope);
     lookup->status_name = scope_hidden_column(context->scope);
