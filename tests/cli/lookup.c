@@ -35,7 +35,8 @@ static void server_path(char *path, size_t size)
     path[length] = 0;
     for (int i = 0; i < 2; i++)
         *strrchr(path, '/') = 0;
-    strncat(path, "/servers/http_server", 63);
+    size_t used = strlen(path);
+    snprintf(path + used, size - used, "/servers/http_server");
 }
 
 /* "http://127.0.0.1:PORT", started when first asked for. */

@@ -1,3 +1,4 @@
+# A child of lookup exec: answers each line of stdin by a line on stdout. Run by the golden case.
 import json
 import sys
 
