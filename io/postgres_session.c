@@ -222,12 +222,10 @@ static void transaction_forget(struct postgres_sink *sink)
 
 static bool replay(struct postgres_sink *sink, bool conflict, struct error *error)
 {
-    postgres_fail(&sink->postgres,
-                  conflict ? "go on with a transaction that conflicts with others"
-                           : "go on with a transaction whose connection broke",
-                  error);
-    error->code = ERROR_REPLAY;
-    return false;
+    const char *why = conflict ? "the transaction conflicts with others"
+                               : "the connection broke in the middle of a transaction";
+    return error_set(error, ERROR_REPLAY, "%s: %.200s; what was not committed must be sent again%s",
+                     why, sink->postgres.message, sink->recorded ? ", and a rerun does that" : "");
 }
 
 static bool pause_begin(struct postgres_sink *sink, struct error *error)
