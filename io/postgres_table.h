@@ -36,7 +36,8 @@ struct postgres_table {
     char *columns; /* "a", "b" */
 };
 
-/* Makes the quoted names; what the options said must be set already. Closed also after a failure. */
+/* Makes the quoted names; what the options said must be set already. Closed also after a failure.
+ */
 MUST_USE bool postgres_table_open(struct postgres_table *table, struct error *error);
 void postgres_table_close(struct postgres_table *table);
 
