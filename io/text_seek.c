@@ -229,9 +229,10 @@ static bool place_take(struct text_source *source, const struct position *positi
     return names_read(source, position->input, true, error);
 }
 
-/* Everything in front of the position is done with; goes to it. */
+/* Everything in front of the position is done with; goes to it. *first: the input from which on all
+ * are read as if there were no position. */
 static bool position_take(struct text_source *source, const struct position *position,
-                          struct error *error)
+                          uint32_t *first, struct error *error)
 {
     if (position->input > source->base.input_count)
         return error_set(error, ERROR_STATE,
@@ -239,12 +240,16 @@ static bool position_take(struct text_source *source, const struct position *pos
                          position->input + 1, source->base.input_count);
     for (uint32_t i = 0; i < position->input; i++)
         source->text_inputs[i].skip = true;
+    *first = position->input;
     if (position->input == source->base.input_count)
         return true;
     struct input *input = &source->base.inputs[position->input];
     struct text_input *text_input = &source->text_inputs[position->input];
-    if (position->offset <= input->at.offset) /* nothing of it was settled yet */
+    if (position->offset < input->at.offset || position->offset == 0) { /* nothing was settled */
+        text_input->skip = input->size == 0;
         return true;
+    }
+    *first = position->input + 1;
     input->at = *position;
     input->at.key = (struct string){0};
     if (input->at.frame_offset > input->at.offset)
@@ -300,11 +305,8 @@ bool text_source_seek(struct source *base, const struct position *position, stru
     if (!follows && context->inputs && !text_inputs_take(source, error))
         return false;
     uint32_t first = 0;
-    if (!follows && position) {
-        if (!position_take(source, position, error))
-            return false;
-        first = position->input + 1;
-    }
+    if (!follows && position && !position_take(source, position, &first, error))
+        return false;
     if (!starts_take(source, first, error))
         return false;
     bytes_sum(source);
