@@ -71,6 +71,13 @@ static uint32_t node_child(struct scope *scope, uint32_t parent, struct string n
     while (*link)
         link = &scope->nodes[*link].next_sibling;
     *link = index;
+    /* a copy: the name may be an expression's, and a stage that fails to open frees its own */
+    const char *copy = arena_copy_text(&scope->arena, name);
+    if (!copy) {
+        scope->failed = diagnostics_memory(scope->diagnostics, (struct span){0, 0});
+        name.length = 0;
+    }
+    name.data = copy;
     scope->nodes[index] = (struct projection_node){.name = name, .column = COLUMN_NONE};
     return index;
 }
