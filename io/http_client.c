@@ -254,8 +254,7 @@ bool http_same_origin(struct string a, struct string b)
            strncasecmp(one.data, other.data, one.length) == 0;
 }
 
-bool http_client_refuse(const struct http_client *client, const struct call *call,
-                        struct error *error)
+bool http_client_refuse(const struct call *call, uint32_t attempts, struct error *error)
 {
     enum error_code code = call->outcome == OUTCOME_TIMEOUT ? ERROR_TIMEOUT : ERROR_IO;
     const char *remedy = "";
@@ -263,7 +262,7 @@ bool http_client_refuse(const struct http_client *client, const struct call *cal
         remedy = "; answer_limit allows longer ones";
     else if (call->outcome == OUTCOME_ANSWER && (call->status == 401 || call->status == 403))
         remedy = "; it wants to know who asks: header \"authorization\" = secret(…)";
-    return error_set(error, code, "%.200s: %s after %u attempt%s%s", client->shown,
-                     call->detail[0] ? call->detail : outcome_name(call->outcome), call->attempts,
-                     call->attempts == 1 ? "" : "s", remedy);
+    return error_set(error, code, "%s (%u attempt%s)%s",
+                     call->detail[0] ? call->detail : outcome_name(call->outcome), attempts,
+                     attempts == 1 ? "" : "s", remedy);
 }

@@ -54,8 +54,7 @@ int64_t http_client_watch(struct http_client *client, struct io_engine *engine);
 
 /* Whether two URLs have the same scheme, host and port. */
 bool http_same_origin(struct string a, struct string b);
-/* Why the call was not answered as it was to be, in `error`: "URL: status 503 after 4 attempts". */
-bool http_client_refuse(const struct http_client *client, const struct call *call,
-                        struct error *error);
+/* Why the call was not answered as it was to be, in `error`: "status 503 (4 attempts)". */
+bool http_client_refuse(const struct call *call, uint32_t attempts, struct error *error);
 
 #endif

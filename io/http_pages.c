@@ -442,7 +442,8 @@ static bool answer_take(struct http_source *source, int64_t now)
         page->answered = false;
         return true;
     }
-    (void)http_client_refuse(&source->client, call, &source->error);
+    (void)http_client_refuse(call, page->tries, &source->error);
+    error_add_context(&source->error, "%.200s", source->client.shown);
     dispatcher_release(source->client.dispatcher, &page->call);
     source->asking = NULL;
     source->failed = true;
@@ -454,22 +455,22 @@ bool http_pages_step(struct http_source *source, int64_t now)
     struct dispatcher *dispatcher = source->client.dispatcher;
     if (source->held && now >= source->hold_until)
         page_submit(source, source->asking);
-    dispatcher_step(dispatcher);
-    struct call *call = dispatcher_reap(dispatcher);
-    if (call) {
-        CHECK(source->asking && call == &source->asking->call);
-        if (!answer_take(source, now))
+    /* until nothing moves: a call that is over and not reaped wakes nobody */
+    for (;;) {
+        dispatcher_step(dispatcher);
+        struct call *call = dispatcher_reap(dispatcher);
+        if (call) {
+            CHECK(source->asking && call == &source->asking->call);
+            if (!answer_take(source, now))
+                return false;
+        }
+        if (source->page || !source->asking || !source->asking->answered)
+            return true;
+        source->page = source->asking;
+        source->asking = NULL;
+        if (!page_open(source))
             return false;
     }
-    if (source->page || !source->asking || !source->asking->answered)
-        return true;
-    source->page = source->asking;
-    source->asking = NULL;
-    if (!page_open(source))
-        return false;
-    if (source->asking)
-        dispatcher_step(dispatcher);
-    return true;
 }
 
 void http_page_release(struct http_source *source)

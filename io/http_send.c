@@ -315,13 +315,14 @@ static bool call_settle(struct http_sink *sink, struct http_sending *sending, in
     if (sink->rejects_all)
         return group_reject(sink, sending);
     if (!sink->failed)
-        (void)http_client_refuse(&sink->client, call, &sink->error);
+        (void)http_client_refuse(call, group->tries, &sink->error);
     sink->failed = true;
     http_group_free(sink, group);
     return false;
 }
 
-static bool calls_reap(struct http_sink *sink, int64_t now)
+/* What was answered. False: the run fails. */
+static bool calls_reap(struct http_sink *sink, int64_t now, bool *moved)
 {
     struct dispatcher *dispatcher = sink->client.dispatcher;
     struct call *call;
@@ -334,27 +335,30 @@ static bool calls_reap(struct http_sink *sink, int64_t now)
         sending->next = sink->unused_sendings;
         sink->unused_sendings = sending;
         sink->in_flight--;
+        *moved = true;
     }
     return good;
 }
 
 bool http_send_step(struct http_sink *sink, int64_t now)
 {
-    dispatcher_step(sink->client.dispatcher);
-    if (!calls_reap(sink, now))
-        return false;
-    if (!http_groups_cut(sink, now))
-        return send_fail(sink, ERROR_MEMORY, "no memory for requests");
-    bool sent = false;
-    while (sink->ready && sink->unused_sendings && now >= sink->hold_until) {
-        struct http_group *group = sink->ready;
-        sink->ready = group->next;
-        sink->ready_count--;
-        sent = true;
-        if (!sending_start(sink, group))
-            return false;
-    }
-    if (sent)
+    bool moved = true;
+    /* until nothing moves: a call that is over and not reaped wakes nobody */
+    while (moved) {
+        moved = false;
         dispatcher_step(sink->client.dispatcher);
+        if (!calls_reap(sink, now, &moved))
+            return false;
+        if (!http_groups_cut(sink, now))
+            return send_fail(sink, ERROR_MEMORY, "no memory for requests");
+        while (sink->ready && sink->unused_sendings && now >= sink->hold_until) {
+            struct http_group *group = sink->ready;
+            sink->ready = group->next;
+            sink->ready_count--;
+            moved = true;
+            if (!sending_start(sink, group))
+                return false;
+        }
+    }
     return true;
 }

@@ -115,6 +115,7 @@ static bool http_open(struct sink_context *context, struct sink **result, struct
         return error_set(error, ERROR_MEMORY, "no memory for a sink");
     sink->base.ops = &sink_http;
     sink->context = context;
+    context->limits.timeout = 0; /* `timeout` is that of one try: nobody else is to look after it */
     bool done = http_client_open(&sink->client, context->options, context->program,
                                  context->diagnostics, context->shared, error) &&
                 options_read(sink, context->options, error) && format_open(sink, error);
