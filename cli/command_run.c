@@ -13,6 +13,7 @@
 #include "cli/session.h"
 #include "cli/signals.h"
 #include "core/clock.h"
+#include "core/thread.h"
 #include "pipeline/log.h"
 
 /* How often the main thread looks up: five times a second. */
@@ -100,24 +101,68 @@ static int end_run(const struct arguments *arguments, const struct session *sess
     return status;
 }
 
-static int run_plan(const struct arguments *arguments, struct session *session)
+/* A run that lost its connection is gone on with from its last checkpoint, unless that does not
+ * help for so long. */
+#define AGAIN_PATIENCE (60 * NANOSECONDS)
+#define AGAIN_PAUSE    (NANOSECONDS / 5)
+#define AGAIN_LONGEST  (10 * NANOSECONDS)
+
+struct again {
+    bool wanted;
+    uint64_t number; /* of the last checkpoint at the last try */
+    int64_t since;   /* no checkpoint has come since then; monotonic */
+    int64_t pause;
+};
+
+static void again_judge(struct again *again, const struct run *run)
+{
+    uint64_t number;
+    int64_t now = clock_monotonic();
+    again->wanted = run_wants_again(run, &number);
+    if (!again->wanted)
+        return;
+    if (again->since == 0 || number != again->number)
+        *again = (struct again){true, number, now, AGAIN_PAUSE};
+    again->wanted = now - again->since < AGAIN_PATIENCE;
+    if (again->wanted)
+        notice(NOTICE_WARNING, error_slug(run_error(run, 0)->code),
+               "%s; going on from the last checkpoint", run_error(run, 0)->text);
+}
+
+/* Waits before another try, as long as no signal comes. */
+static void again_wait(struct again *again)
+{
+    struct event never = {0};
+    int64_t end = clock_monotonic() + again->pause;
+    while (clock_monotonic() < end && signals_first() == 0)
+        event_wait(&never, event_sequence(&never), NANOSECONDS / 20);
+    again->pause = again->pause * 2 < AGAIN_LONGEST ? again->pause * 2 : AGAIN_LONGEST;
+}
+
+static int run_plan(const struct arguments *arguments, struct session *session, struct again *again)
 {
     struct error error;
     if (arguments->run.verbose) {
         plan_print_promises(session->plan, stderr);
         plan_print_memory(session->plan, stderr);
     }
-    signals_open();
     log_handler(notice_line);
     struct run *run = run_start(session->plan, &error);
+    again->wanted = false;
     if (!run) {
+        /* the server may still be coming back */
+        again->wanted = again->since && error.code == ERROR_DATABASE &&
+                        clock_monotonic() - again->since < AGAIN_PATIENCE;
+        if (again->wanted)
+            return RUN_FAILED;
         notice_error(&error);
-        return session_status(&error);
+        return error.code == ERROR_STOPPED ? RUN_STOPPED + signals_first() : session_status(&error);
     }
     signals_watch(run);
     wait_for_end(arguments, session->plan, run);
     signals_watch(NULL);
-    int status = end_run(arguments, session, run);
+    again_judge(again, run);
+    int status = again->wanted ? RUN_FAILED : end_run(arguments, session, run);
     run_close(run);
     return status;
 }
@@ -132,14 +177,20 @@ static void report_nothing(const struct arguments *arguments, int status)
 
 int command_program(const struct arguments *arguments)
 {
-    struct session session;
+    struct again again = {.wanted = false};
     int status;
-    if (session_open(&session, arguments, &status))
-        status = run_plan(arguments, &session);
-    else
-        report_nothing(arguments, status);
-    session_close(&session);
-    return status;
+    signals_open();
+    for (;;) {
+        struct session session;
+        if (session_open(&session, arguments, &status))
+            status = run_plan(arguments, &session, &again);
+        else
+            report_nothing(arguments, status);
+        session_close(&session);
+        if (!again.wanted)
+            return status;
+        again_wait(&again);
+    }
 }
 
 int command_run(const struct arguments *arguments)

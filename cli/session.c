@@ -10,6 +10,7 @@
 
 #include "cli/expressions_check.h"
 #include "cli/notice.h"
+#include "cli/signals.h"
 #include "core/fault.h"
 #include "core/utf8.h"
 
@@ -145,6 +146,7 @@ static bool inputs_take(struct session *session, const char *const *files, size_
 bool session_load(struct session *session, const struct arguments *arguments, struct error *error)
 {
     *session = (struct session){.options = arguments->run};
+    session->options.stop_signal = signals_first;
     const char *const *operands = (const char *const *)arguments->operands;
     size_t count = arguments->operand_count;
     const char *first = count ? operands[0] : PIPELINE_FILE;

@@ -57,3 +57,8 @@ void signals_watch(struct run *run)
     if (run)
         tell(run);
 }
+
+int signals_first(void)
+{
+    return atomic_load(&first);
+}

@@ -13,4 +13,7 @@ void signals_open(void);
 /* The run to stop from now on; NULL: none, signals do nothing. Main thread. */
 void signals_watch(struct run *run);
 
+/* The first signal that came, or 0; for waits before there is a run. Any thread. */
+int signals_first(void);
+
 #endif

@@ -30,6 +30,7 @@ struct run_options {
     bool fresh;
     bool wait;
     uint64_t seed;
+    int (*stop_signal)(void); /* a signal that came before the run, or 0; NULL: none ever */
 };
 
 struct plan;
@@ -107,6 +108,10 @@ uint32_t run_stage_count(const struct run *run);
 void run_stage(struct run *run, uint32_t index, struct run_stage *stage);
 /* Where the time goes, for the progress line: "91 % blocked on sink sqlite". */
 void run_bottleneck(struct run *run, char *text, size_t size);
+/* A sink lost what it had taken since the last checkpoint (a server went away in the middle of a
+ * transaction), and nothing else went wrong: another run goes on from there. *number is that of the
+ * last checkpoint. After run_wait returned true. */
+bool run_wants_again(const struct run *run, uint64_t *number);
 /* After run_wait returned true. */
 int run_exit_status(const struct run *run);
 uint32_t run_error_count(const struct run *run); /* distinct errors that ended actors */

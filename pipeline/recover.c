@@ -31,10 +31,15 @@ static bool ask(struct recovery *recovery, struct standing *standing, bool patie
     int64_t begin = clock_monotonic();
     bool said = false;
     while (!sink->ops->recover(sink, &standing->record, &standing->found, error)) {
+        struct error error_copy = *error;
         if (error->code != ERROR_LOCKED)
             return error_add_context(error, "%s", standing->sink->actor.name);
         if (!patient || (!run->plan->options.wait && clock_monotonic() - begin > LOCK_PATIENCE))
             return false;
+        int stop = run->plan->options.stop_signal ? run->plan->options.stop_signal() : 0;
+        if (stop)
+            return error_set(error, ERROR_STOPPED, "stopped by signal %d while waiting: %s", stop,
+                             error_copy.text);
         if (run->plan->options.wait && !said)
             log_line("waiting: %s", error->text);
         said = true;
@@ -52,7 +57,9 @@ bool recovery_ask(struct recovery *recovery, struct run *run, bool patient, stru
     const struct checkpoint *checkpoint = &run->checkpoint;
     for (uint32_t i = 0; i < checkpoint->order_count; i++) {
         struct sink_actor *sink = checkpoint->order[i];
-        if (!can_recover(sink->sink->sink))
+        /* files have leftovers of other runs, and locks; databases just records */
+        bool file = (sink->sink->sink->ops->traits & SINK_RECOVERABLE) != 0;
+        if (!can_recover(sink->sink->sink) || !(checkpoint->enabled || file))
             continue;
         struct standing *standing = &recovery->standings[recovery->count++];
         *standing = (struct standing){.sink = sink, .rejects = sink == &run->rejects};
@@ -103,7 +110,7 @@ static bool adds(const struct recovery *recovery)
 /* The smallest checkpoint of the sinks; *base is a standing that has it. */
 static enum where decide(struct recovery *recovery, struct standing **base, struct error *error)
 {
-    bool none = true, all_done = true;
+    bool none = true, all_done = true, found_done = true;
     *base = NULL;
     for (uint32_t i = 0; i < recovery->count; i++) {
         struct standing *standing = &recovery->standings[i];
@@ -111,6 +118,7 @@ static enum where decide(struct recovery *recovery, struct standing **base, stru
             continue;
         none &= !standing->found;
         all_done &= standing->found && standing->record.done;
+        found_done &= !standing->found || standing->record.done;
         if (standing->found && (!*base || standing->record.number < (*base)->record.number))
             *base = standing;
     }
@@ -118,6 +126,8 @@ static enum where decide(struct recovery *recovery, struct standing **base, stru
         return BEGIN_ANEW;
     if (all_done)
         return adds(recovery) ? ADD_TO : BEGIN_ANEW;
+    if (!recovery->run->checkpoint.enabled)
+        return found_done ? BEGIN_ANEW : GO_ON; /* which it cannot, and says so */
     uint64_t number = (*base)->record.number;
     for (uint32_t i = 0; i < recovery->count; i++) {
         const struct standing *standing = &recovery->standings[i];
@@ -189,7 +199,7 @@ static void restore_causes(struct run *run, const struct commit_text *text)
     for (uint32_t i = 0; i < text->cause_count; i++) {
         const struct commit_cause *cause = &text->causes[i];
         char detail[240];
-        const char *label = "source";
+        const char *label = string_equal_text(cause->stage, "sink") ? "sink" : "source";
         for (uint32_t j = 0; j < run->plan->stage_count; j++)
             if (string_equal_text(cause->stage, run->plan->stages[j].label))
                 label = run->plan->stages[j].label;
@@ -277,6 +287,7 @@ static bool add_to(struct recovery *recovery, const struct standing *base, struc
     struct run *run = recovery->run;
     for (uint32_t i = 0; i < run->plan->source_count; i++)
         run->plan->sources[i].context.incremental = true;
+    run->adds = true;
     return restore_inputs(run, &base->text, error) && restore_position(run, &base->text, error) &&
            resume_all(recovery, base->record.number, 0, error);
 }

@@ -138,6 +138,14 @@ void run_bottleneck(struct run *run, char *text, size_t size)
     snprintf(text, size, "%d %% in %s", share > 100 ? 100 : share, name);
 }
 
+bool run_wants_again(const struct run *run, uint64_t *number)
+{
+    *number = run->checkpoint.number;
+    return run->checkpoint.enabled && run->error_count == 1 &&
+           run->errors[0].code == ERROR_REPLAY &&
+           atomic_load_explicit(&((struct run *)run)->stop_count, memory_order_relaxed) == 0;
+}
+
 int run_exit_status(const struct run *run)
 {
     return run->exit_status;
