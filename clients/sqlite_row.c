@@ -7,6 +7,8 @@
 #include "core/fault.h"
 #include "core/raw.h"
 
+#define PARAMETERS_MOST 32766 /* as SQLite */
+
 static const char *name_of(sqlite3_stmt *statement, int column)
 {
     const char *name = sqlite3_column_name(statement, column);
@@ -36,7 +38,14 @@ bool sqlite_columns_take(struct sqlite_columns *columns, sqlite3_stmt *statement
         columns->names[i] = (struct string){text.data + start, text.length - start};
     }
     columns->count = count;
+    columns->prepared = sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_REPREPARE, 0);
     return true;
+}
+
+bool sqlite_columns_renew(struct sqlite_columns *columns, sqlite3_stmt *statement)
+{
+    return sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_REPREPARE, 0) == columns->prepared ||
+           sqlite_columns_take(columns, statement);
 }
 
 void sqlite_columns_close(struct sqlite_columns *columns)
@@ -86,4 +95,26 @@ bool sqlite_row_append(const struct sqlite_columns *columns, sqlite3_stmt *state
             !sqlite_value_append(statement, i, buffer))
             return false;
     return buffer_append_byte(buffer, '}');
+}
+
+int sqlite_parameter_number(sqlite3_stmt *statement, int index)
+{
+    const char *name = sqlite3_bind_parameter_name(statement, index);
+    if (!name)
+        return index;
+    char *end;
+    long number = name[0] == '$' || name[0] == '?' ? strtol(name + 1, &end, 10) : 0;
+    return number > 0 && number <= PARAMETERS_MOST && *end == 0 ? (int)number : 0;
+}
+
+int sqlite_parameters_wanted(sqlite3_stmt *statement)
+{
+    int wanted = 0;
+    for (int i = 1; i <= sqlite3_bind_parameter_count(statement); i++) {
+        int number = sqlite_parameter_number(statement, i);
+        if (number == 0)
+            return -1;
+        wanted = number > wanted ? number : wanted;
+    }
+    return wanted;
 }

@@ -26,7 +26,8 @@
 
 static const struct option_spec option_specs[] = {
     {"path", OPTION_STRING, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL, "the database file"},
-    {"query", OPTION_STRING, 0, NULL, NULL, "the query whose rows are read; its parameters are ?"},
+    {"query", OPTION_STRING, 0, NULL, NULL,
+     "the query whose rows are read; its parameters are ? or $1 …"},
     {"params", OPTION_STRINGS, 0, NULL, NULL,
      "the values of the parameters; what reads as a number is one"},
     {"table", OPTION_NAME, 0, NULL, NULL, "the table to read, instead of a query"},
@@ -59,6 +60,7 @@ struct sqlite_source {
     struct database database;
     sqlite3_stmt *statement;
     struct sqlite_columns columns;
+    bool stepped;
     bool row_pending; /* the statement stands on a row that was not written yet */
     bool ended;
     bool stopping;
@@ -154,20 +156,32 @@ static int key_bind(const struct sqlite_source *source, int index)
                                SQLITE_UTF8);
 }
 
+static int params_given(const struct sqlite_source *source)
+{
+    const struct option_value *params = option_find(source->context->options, "params");
+    return params ? (int)params->item_count : 0;
+}
+
 /* Binds the params to the statement, whose own parameters they are, but for the last key's. */
 static bool params_bind(struct sqlite_source *source, bool keyed, struct error *error)
 {
     const struct option_value *params = option_find(source->context->options, "params");
-    int given = params ? (int)params->item_count : 0;
-    int wanted = sqlite3_bind_parameter_count(source->statement) - keyed;
-    if (wanted != given)
+    sqlite3_stmt *statement = source->statement;
+    int given = params_given(source);
+    int count = sqlite3_bind_parameter_count(statement);
+    int wanted = sqlite_parameters_wanted(statement);
+    if (wanted < 0)
+        return error_set(error, ERROR_PROGRAM, "a parameter is written ?, ?1 or $1, not by a name");
+    if (wanted - keyed != given)
         return error_set(error, ERROR_PROGRAM,
-                         "the query has %d parameters, and %d params are given", wanted, given);
+                         "the query has %d parameters, and %d params are given", wanted - keyed,
+                         given);
     int code = SQLITE_OK;
-    for (int i = 0; i < given && code == SQLITE_OK; i++)
-        code = text_bind(source->statement, i + 1, params->items[i].word);
-    if (code == SQLITE_OK && keyed)
-        code = key_bind(source, given + 1);
+    for (int i = 1; i <= count && code == SQLITE_OK; i++) {
+        int number = sqlite_parameter_number(statement, i);
+        code = number > given ? key_bind(source, i)
+                              : text_bind(statement, i, params->items[number - 1].word);
+    }
     return code == SQLITE_OK || database_fail(&source->database, "bind params", error);
 }
 
@@ -195,7 +209,8 @@ static bool query_prepare(struct sqlite_source *source, struct error *error)
     sqlite3_str *sql = sqlite3_str_new(source->database.connection);
     sqlite3_str_appendf(sql, "SELECT * FROM %s", source->query);
     if (behind)
-        sqlite3_str_appendf(sql, " WHERE \"%.*w\" COLLATE BINARY > ?", (int)key.length, key.data);
+        sqlite3_str_appendf(sql, " WHERE \"%.*w\" COLLATE BINARY > ?%d", (int)key.length, key.data,
+                            params_given(source) + 1);
     if (key.length > 0)
         sqlite3_str_appendf(sql, " ORDER BY \"%.*w\" COLLATE BINARY", (int)key.length, key.data);
     char *text = sqlite3_str_finish(sql);
@@ -471,7 +486,12 @@ static bool row_reach(struct sqlite_source *source, struct error *error)
     int code = sqlite3_step(source->statement);
     if (code == SQLITE_ROW) {
         source->row_pending = true;
-        return true;
+        if (source->stepped)
+            return true;
+        source->stepped = true;
+        return (sqlite_columns_renew(&source->columns, source->statement) ||
+                error_set(error, ERROR_MEMORY, "no memory for the columns")) &&
+               key_find(source, error);
     }
     source->ended = true;
     if (code != SQLITE_DONE) {
