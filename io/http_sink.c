@@ -16,7 +16,7 @@
 
 static const struct option_spec option_specs[] = {
     {"url", OPTION_TEMPLATE, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL,
-     "where to send; {secret(\"file\")} may stand in it, but nothing of a record"},
+     "where to send; {secret('file')} may stand in it, but nothing of a record"},
     {"batch", OPTION_PHRASE, OPTION_TUNING, "N [or DURATION]", "1000 or 1s",
      "so many records in a request, or as many as came in this time"},
     {"batch_bytes", OPTION_SIZE, OPTION_TUNING, NULL, "8MiB",

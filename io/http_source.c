@@ -19,7 +19,7 @@
 
 static const struct option_spec option_specs[] = {
     {"url", OPTION_TEMPLATE, OPTION_REQUIRED | OPTION_POSITIONAL, NULL, NULL,
-     "the first page; {secret(\"file\")} may stand in it"},
+     "the first page; {secret('file')} may stand in it"},
     {"items", OPTION_EXPRESSION, 0, NULL, NULL,
      "where in answer the list of records is; else the answer is that list, or one record"},
     {"next", OPTION_WORD, 0, "link|cursor|page", NULL,

@@ -130,9 +130,7 @@ static void requests_are_full(void)
     begin();
     struct process process = send("/bulk", "batch 300 or 1h");
     EXPECT_STATUS(process, 0);
-    char *stats = http_server_get(&server, "/stats");
-    CU_ASSERT(strstr(stats, "\"bulk\":7") != NULL);
-    free(stats);
+    CU_ASSERT(http_server_stat(&server, "bulk") == 7);
     process_free(&process);
     end();
 }
@@ -192,7 +190,7 @@ static void lost_answers(void)
     EXPECT_STATUS(process, 0);
     EXPECT_LEDGER(RECORDS, RECORDS, 0);
     EXPECT_ALL_STORED();
-    CU_ASSERT(http_server_stat(&server, "broken_off") >= 4);
+    CU_ASSERT(http_server_stat(&server, "bulk") == 20 + 4);
     process_free(&process);
     end();
 }
@@ -333,7 +331,7 @@ static void keys_and_secrets(void)
     }
     file_write(path_join(folder, "token"), "sesame77");
     snprintf(program, sizeof(program),
-             "from file \"in.ndjson\" | into http \"%s/status/403/{secret(\"token\")}\" "
+             "from file \"in.ndjson\" | into http \"%s/status/403/{secret('token')}\" "
              "{ header \"authorization\" = \"Bearer \" + secret(\"token\") }",
              server.url);
     struct process process = run(program);
@@ -451,7 +449,8 @@ static void single_answers(void)
     EXPECT_LEDGER(1, 1, 0);
     process_free(&process);
     process = fetch("/echo/a", "items [answer.key, 5, {\"a\": answer.value > 0}, null]");
-    EXPECT_STATUS(process, 1); /* the first is no object, and nothing takes rejects */
+    EXPECT_STATUS(process, 0);
+    EXPECT_OUT(process, "\"a\"\n5\n{\"a\":true}\nnull\n");
     process_free(&process);
     process = fetch("/echo/a", "items [{\"k\": answer.key}, {\"s\": status, \"p\": page}]");
     EXPECT_STATUS(process, 0);
@@ -507,11 +506,6 @@ static void long_records(void)
     begin();
     snprintf(program, sizeof(program),
              "pipeline p { memory 64MiB  record_limit 4MiB }\n"
-             "from http \"%s/big/3000000\" { items [{\"a\": answer}, {\"a\": 1}] }\n"
-             "select n = size(a) if false\n",
-             server.url);
-    snprintf(program, sizeof(program),
-             "pipeline p { memory 64MiB  record_limit 4MiB }\n"
              "from http \"%s/big/3000000\" { answer_limit 8MiB  items [{\"a\": answer}, {\"a\": "
              "\"x\"}] }\nselect n = size(a)\n",
              server.url);
@@ -547,8 +541,7 @@ static void polling(void)
     process_run(&process);
     EXPECT_STATUS(process, 0);
     CU_ASSERT(process.out_length >= 200);
-    CU_ASSERT(process.out_length % strlen("{\"key\":\"tick\",\"value\":8031064556044017}\n") <
-              1000);
+    CU_ASSERT(process.out && process.out[process.out_length - 1] == '\n');
     process_free(&process);
     end();
 }
@@ -567,10 +560,7 @@ static const char *const stop_script =
     "stat = lambda: json.load(urllib.request.urlopen(url + '/stats'))\n"
     "while stat()['in_flight'] < 2: pass\n" /* this request is one */
     "run.send_signal(signal.SIGTERM)\n"
-    "if count == '2':\n"
-    "    run.stdin.close()\n"
-    "    while b'again' not in run.stderr.readline() and False: pass\n"
-    "    run.send_signal(signal.SIGTERM)\n"
+    "while count == '2' and run.poll() is None: run.send_signal(signal.SIGTERM)\n"
     "run.wait()\n"
     "report = json.load(open('report.json'))\n"
     "print(run.returncode, report['read'], report['written'], report['rejected'])\n";
@@ -578,7 +568,8 @@ static const char *const stop_script =
 static void stopped(void)
 {
     begin();
-    const char *leat = getenv("LEAT");
+    const char *given = getenv("LEAT");
+    char *leat = realpath(given && *given ? given : "build/leat", NULL);
     struct process process = {.program = "python3",
                               .folder = folder,
                               .arguments = {"-c", stop_script, leat ? leat : "build/leat",
@@ -587,6 +578,13 @@ static void stopped(void)
     EXPECT_OUT(process, "0 10 10 0\n");
     CU_ASSERT(http_server_stored(&server, RECORDS, times) == 10);
     process_free(&process);
+    struct process second = {.program = "python3",
+                             .folder = folder,
+                             .arguments = {"-c", stop_script, leat, server.url, "/hang", "2"}};
+    process_run(&second);
+    EXPECT_OUT(second, "143 0 0 0\n");
+    process_free(&second);
+    free(leat);
     end();
 }
 
