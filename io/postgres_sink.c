@@ -95,6 +95,7 @@ static bool options_read(struct postgres_sink *sink, const struct options *optio
 {
     bool upsert = option_word_is(options, "mode", "upsert");
     bool replace = option_word_is(options, "mode", "replace");
+    sink->base.appends = !upsert && !replace;
     const struct option_value *keys = option_find(options, "key");
     sink->table = (struct postgres_table){
         .schema = option_text(options, "schema", ""),

@@ -215,8 +215,8 @@ static bool postgres_source_seek(struct source *base, const struct position *pos
     memcpy(source->last_key, position->key.data, position->key.length);
     source->last_key_length = (uint32_t)position->key.length;
     source->offset = position->offset;
-    source->records = position->record;
-    source->started = position->record > 0;
+    source->records = position->line;
+    source->started = position->line > 0;
     return true;
 }
 

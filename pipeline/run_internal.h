@@ -196,6 +196,7 @@ struct run {
     atomic_bool source_stop; /* no more input is wanted (head, failure, signal) */
     atomic_bool discard;     /* let everything go: the run failed or was aborted */
     atomic_bool interrupted; /* a finite input was not read to its end because of a signal */
+    bool adds;               /* to what a finished run left; main thread, before the others */
     bool published;          /* too late for a signal: written where phases change */
     atomic_bool quiet_end;   /* stdout was closed */
     atomic_uint enough;      /* stages before this segment need not go on (head); release */

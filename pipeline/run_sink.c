@@ -301,6 +301,14 @@ enum step_result sink_commit(struct sink_actor *sink)
     return STEP_MOVED;
 }
 
+/* A run that adds to a finished one and found nothing new leaves the rejects of that one: when it
+ * was killed between its last commit and its end, they are all there is to tell of them. */
+static bool leaves_rejects(const struct sink_actor *sink)
+{
+    const struct run *run = sink->actor.run;
+    return sink == &run->rejects && run->adds && run->totals.read == 0;
+}
+
 /* The final commit, in turn. */
 static enum step_result sink_commit_last(struct sink_actor *sink)
 {
@@ -309,7 +317,7 @@ static enum step_result sink_commit_last(struct sink_actor *sink)
         return STEP_WAIT_INPUT;
     /* before anything is published there is still a way back, also from a reader that never reads
      */
-    enum step_result result = sink_commit(sink);
+    enum step_result result = leaves_rejects(sink) ? STEP_MOVED : sink_commit(sink);
     if (result != STEP_MOVED && !discarding(run))
         return result;
     sink->phase = SINK_COMMITTED;
@@ -324,7 +332,7 @@ static enum step_result sink_publish(struct sink_actor *sink)
     struct sink *target = sink->sink->sink;
     struct error error;
     enum sink_result result = SINK_OK;
-    if (!sink->closed && target->ops->publish)
+    if (!sink->closed && target->ops->publish && !leaves_rejects(sink))
         result = target->ops->publish(target, &run->record, &error);
     if (result == SINK_WAIT)
         return STEP_WAIT_OUTPUT;
