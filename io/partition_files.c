@@ -11,60 +11,23 @@
 #include <unistd.h>
 
 #include "core/fault.h"
+#include "core/hash.h"
 #include "io/encoder.h"
 #include "io/engine.h"
+#include "io/partition_files_internal.h"
 
 #define BUFFER_LEAST  (8 * 1024)
 #define BUFFER_PLAIN  (64 * 1024)
 #define BUFFER_ENCODE (256 * 1024)
 #define SYNC_EACH     64 /* with more files, one syncfs instead of an fdatasync for each */
-#define NO_SLOT       UINT32_MAX
-
-struct partition {
-    char *path;     /* below the folder */
-    uint64_t start; /* append: its size before the run */
-    uint64_t size;  /* where the next bytes go */
-    uint32_t slot;  /* NO_SLOT: not open */
-    bool made;      /* its part is there */
-    bool published;
-};
-
-/* An open file. */
-struct partition_slot {
-    struct partition *partition; /* NULL: free */
-    int fd;
-    char *buffer;
-    size_t length;
-    uint64_t used; /* turn of the last use: the least is closed first */
-};
-
-struct partition_files {
-    struct partition_options options;
-    char *prefix;
-    int folder;
-    struct partition **items; /* in order of appearance */
-    size_t count;
-    size_t room;
-    uint32_t *table; /* hash -> item + 1 */
-    size_t table_size;
-    struct partition_slot *slots;
-    unsigned slot_count;
-    size_t buffer_size;
-    char *encoded; /* one compressed buffer */
-    size_t encoded_size;
-    uint64_t turn;
-    uint64_t written;
-};
-
-static bool path_fail(const struct partition_files *files, const struct partition *partition,
-                      const char *what, int os_errno, struct error *error)
+bool partition_fail(const struct partition_files *files, const struct partition *partition,
+                    const char *what, int os_errno, struct error *error)
 {
     return error_set_errno(error, os_errno, "cannot %s %s%s", what, files->prefix, partition->path);
 }
 
-/* Opens the folder that holds the file, making folders on the way; *name: the file's name in it. */
-static int folder_open(struct partition_files *files, const struct partition *partition,
-                       const char **name, struct error *error)
+int partition_folder_open(struct partition_files *files, const struct partition *partition,
+                          const char **name, struct error *error)
 {
     char component[NAME_MAX + 1];
     int folder = fcntl(files->folder, F_DUPFD_CLOEXEC, 0);
@@ -77,7 +40,9 @@ static int folder_open(struct partition_files *files, const struct partition *pa
         int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
         int next = fault ? -1 : openat(folder, component, flags);
         if (next < 0 && !fault && errno == ENOENT) {
-            if (mkdirat(folder, component, 0777) == 0 || errno == EEXIST)
+            bool made = mkdirat(folder, component, 0777) == 0;
+            files->folders_made |= made;
+            if (made || errno == EEXIST)
                 next = openat(folder, component, flags);
         }
         int reason = fault ? fault : errno;
@@ -86,14 +51,14 @@ static int folder_open(struct partition_files *files, const struct partition *pa
         errno = reason;
     }
     if (folder < 0)
-        path_fail(files, partition, "make the folders of", errno, error);
+        partition_fail(files, partition, "make the folders of", errno, error);
     *name = at;
     return folder;
 }
 
-static void part_name(const char *name, char part[NAME_MAX + 1])
+void partition_part_name(const char *name, char part[256])
 {
-    int length = snprintf(part, NAME_MAX + 1, ".%s.leat-part", name);
+    int length = snprintf(part, 256, ".%s.leat-part", name);
     CHECK(length > 0 && length <= NAME_MAX); /* partition_path_safe leaves room */
 }
 
@@ -101,33 +66,35 @@ static int part_open(struct partition_files *files, struct partition *partition,
                      const char *name)
 {
     char part[NAME_MAX + 1];
-    part_name(name, part);
+    partition_part_name(name, part);
     if (files->options.append)
         return openat(folder, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (partition->made)
-        return openat(folder, part, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-    int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+        return openat(folder, part, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     int fd = openat(folder, part, flags, 0666);
     if (fd < 0 && errno == EEXIST && unlinkat(folder, part, 0) == 0) /* of a run that died */
         fd = openat(folder, part, flags, 0666);
     return fd;
 }
 
-static int partition_reopen(struct partition_files *files, struct partition *partition,
-                            struct error *error)
+int partition_reopen(struct partition_files *files, struct partition *partition,
+                     struct error *error)
 {
     const char *name;
-    int folder = folder_open(files, partition, &name, error);
+    int folder = partition_folder_open(files, partition, &name, error);
     if (folder < 0)
         return -1;
     int fault = fault_io();
     int fd = fault ? -1 : part_open(files, partition, folder, name);
     int reason = fault ? fault : errno;
     close(folder);
+    struct stat status;
     if (fd < 0)
-        path_fail(files, partition, "write", reason, error);
-    else
-        partition->made = true;
+        partition_fail(files, partition, "write", reason, error);
+    else if (!partition->made && fstat(fd, &status) == 0)
+        partition->inode = status.st_ino;
+    partition->made |= fd >= 0;
     return fd;
 }
 
@@ -137,15 +104,16 @@ static bool slot_put(struct partition_files *files, struct partition_slot *slot,
     struct partition *partition = slot->partition;
     int64_t put = file_write(slot->fd, data, length, partition->size);
     if (put < 0)
-        return path_fail(files, partition, "write", (int)-put, error);
+        return partition_fail(files, partition, "write", (int)-put, error);
     partition->size += length;
+    partition->changed = partition->written = true;
     files->written += length;
     return true;
 }
 
 /* Writes the buffer, compressed as a frame of its own where that is wanted. */
-static bool slot_flush(struct partition_files *files, struct partition_slot *slot,
-                       struct error *error)
+bool partition_slot_flush(struct partition_files *files, struct partition_slot *slot,
+                          struct error *error)
 {
     size_t length = slot->length;
     slot->length = 0;
@@ -166,10 +134,11 @@ static bool slot_close(struct partition_files *files, struct partition_slot *slo
 {
     if (!slot->partition)
         return true;
-    bool done = slot_flush(files, slot, error);
+    bool done = partition_slot_flush(files, slot, error);
     if (close(slot->fd) != 0 && done && errno != EINTR)
-        done = path_fail(files, slot->partition, "close", errno, error);
-    slot->partition->slot = NO_SLOT;
+        done = partition_fail(files, slot->partition, "close", errno, error);
+    slot->partition->slot = PARTITION_NO_SLOT;
+    slot->partition->changed = true;
     slot->partition = NULL;
     return done;
 }
@@ -179,7 +148,7 @@ static struct partition_slot *slot_get(struct partition_files *files, struct par
                                        struct error *error)
 {
     struct partition_slot *slot = &files->slots[0];
-    if (partition->slot != NO_SLOT) {
+    if (partition->slot != PARTITION_NO_SLOT) {
         slot = &files->slots[partition->slot];
         slot->used = ++files->turn;
         return slot;
@@ -215,8 +184,9 @@ bool partition_write(struct partition_files *files, struct partition *partition,
     struct partition_slot *slot = slot_get(files, partition, error);
     if (!slot)
         return false;
+    partition->changed = true;
     while (length > 0) {
-        if (slot->length == files->buffer_size && !slot_flush(files, slot, error))
+        if (slot->length == files->buffer_size && !partition_slot_flush(files, slot, error))
             return false;
         bool direct = slot->length == 0 && length >= files->buffer_size &&
                       files->options.compression == COMPRESSION_NONE;
@@ -231,18 +201,10 @@ bool partition_write(struct partition_files *files, struct partition *partition,
     return true;
 }
 
-/* FNV-1a (Fowler, Noll, Vo), 64 bits. */
-static uint64_t path_hash(const char *path, size_t length)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)path[i]) * 0x100000001b3u;
-    return hash ^ (hash >> 32);
-}
-
 static size_t table_slot(const struct partition_files *files, const char *path, size_t length)
 {
-    size_t slot = path_hash(path, length) & (files->table_size - 1);
+    uint64_t hash = hash_bytes(path, length, HASH_SEED);
+    size_t slot = (hash ^ (hash >> 32)) & (files->table_size - 1);
     while (files->table[slot]) {
         const char *other = files->items[files->table[slot] - 1]->path;
         if (strncmp(other, path, length) == 0 && !other[length])
@@ -274,33 +236,44 @@ static bool table_grow(struct partition_files *files)
     return true;
 }
 
+struct partition *partition_add(struct partition_files *files, struct string path)
+{
+    if (files->count == files->room && !table_grow(files))
+        return NULL;
+    struct partition *partition = memory_take_zeroed(1, sizeof(*partition));
+    if (partition)
+        partition->path = memory_copy_text(path.data, path.length);
+    if (!partition || !partition->path) {
+        free(partition);
+        return NULL;
+    }
+    partition->slot = PARTITION_NO_SLOT;
+    partition->is_new = partition->changed = true;
+    size_t slot = table_slot(files, path.data, path.length);
+    files->items[files->count++] = partition;
+    files->table[slot] = (uint32_t)files->count;
+    return partition;
+}
+
 struct partition *partition_files_find(struct partition_files *files, struct string path,
                                        bool *is_new, struct error *error)
 {
-    const char *rest = path.data + files->options.prefix.length;
-    size_t length = path.length - files->options.prefix.length;
+    struct string rest = {path.data + files->options.prefix.length,
+                          path.length - files->options.prefix.length};
     *is_new = false;
-    if (files->count < files->room || table_grow(files)) {
-        size_t slot = table_slot(files, rest, length);
-        if (files->table[slot])
-            return files->items[files->table[slot] - 1];
-        struct partition *partition = memory_take_zeroed(1, sizeof(*partition));
-        if (partition)
-            partition->path = memory_copy_text(rest, length);
-        if (partition && partition->path) {
-            partition->slot = NO_SLOT;
-            files->items[files->count++] = partition;
-            files->table[slot] = (uint32_t)files->count;
-            if (!slot_get(files, partition, error)) /* an appended file may have content already */
-                return NULL;
-            *is_new = partition->size == 0;
-            return partition;
-        }
-        free(partition);
+    size_t slot = files->table ? table_slot(files, rest.data, rest.length) : 0;
+    if (files->table && files->table[slot])
+        return files->items[files->table[slot] - 1];
+    struct partition *partition = partition_add(files, rest);
+    if (!partition) {
+        error_set(error, ERROR_MEMORY, "no memory for the %zu partitions of %s", files->count + 1,
+                  files->prefix);
+        return NULL;
     }
-    error_set(error, ERROR_MEMORY, "no memory for the %zu partitions of %s", files->count + 1,
-              files->prefix);
-    return NULL;
+    if (!slot_get(files, partition, error)) /* an appended file may have content already */
+        return NULL;
+    *is_new = partition->size == 0;
+    return partition;
 }
 
 bool partition_files_each(struct partition_files *files,
@@ -324,12 +297,12 @@ static bool partition_sync(struct partition_files *files, struct partition *part
     int fault = fault_io();
     bool done = !fault && fdatasync(fd) == 0;
     if (!done)
-        path_fail(files, partition, "sync", fault ? fault : errno, error);
+        partition_fail(files, partition, "sync", fault ? fault : errno, error);
     close(fd);
     return done;
 }
 
-static bool folder_sync_all(struct partition_files *files, struct error *error)
+bool partition_folders_sync(struct partition_files *files, struct error *error)
 {
     int fault = fault_io();
     if (fault || syncfs(files->folder) != 0)
@@ -337,14 +310,21 @@ static bool folder_sync_all(struct partition_files *files, struct error *error)
     return true;
 }
 
-bool partition_files_sync(struct partition_files *files, struct error *error)
+bool partition_slots_close(struct partition_files *files, struct error *error)
 {
     for (unsigned i = 0; i < files->slot_count; i++) {
         if (!slot_close(files, &files->slots[i], error))
             return false;
     }
+    return true;
+}
+
+bool partition_files_sync(struct partition_files *files, struct error *error)
+{
+    if (!partition_slots_close(files, error))
+        return false;
     if (files->count > SYNC_EACH)
-        return folder_sync_all(files, error);
+        return partition_folders_sync(files, error);
     for (size_t i = 0; i < files->count; i++) {
         if (!partition_sync(files, files->items[i], error))
             return false;
@@ -357,17 +337,17 @@ static bool partition_publish(struct partition_files *files, struct partition *p
 {
     char part[NAME_MAX + 1];
     const char *name;
-    int folder = folder_open(files, partition, &name, error);
+    int folder = partition_folder_open(files, partition, &name, error);
     if (folder < 0)
         return false;
-    part_name(name, part);
+    partition_part_name(name, part);
     int fault = fault_io();
     bool done = !fault && renameat(folder, part, folder, name) == 0;
     if (!done)
-        path_fail(files, partition, "give its name to", fault ? fault : errno, error);
+        partition_fail(files, partition, "give its name to", fault ? fault : errno, error);
     partition->published = done;
     if (done && files->count <= SYNC_EACH && fsync(folder) != 0 && errno != EINVAL)
-        done = path_fail(files, partition, "sync the folder of", errno, error);
+        done = partition_fail(files, partition, "sync the folder of", errno, error);
     close(folder);
     return done;
 }
@@ -375,10 +355,11 @@ static bool partition_publish(struct partition_files *files, struct partition *p
 bool partition_files_publish(struct partition_files *files, struct error *error)
 {
     for (size_t i = 0; i < files->count && !files->options.append; i++) {
-        if (!partition_publish(files, files->items[i], error))
+        if (!files->items[i]->published && !partition_publish(files, files->items[i], error))
             return false;
     }
-    return files->count <= SYNC_EACH || files->options.append || folder_sync_all(files, error);
+    return files->count <= SYNC_EACH || files->options.append ||
+           partition_folders_sync(files, error);
 }
 
 /* What cannot be taken back stays: the run has failed already, and says why. */
@@ -388,11 +369,11 @@ static void partition_abort(struct partition_files *files, struct partition *par
     const char *name;
     if (!partition->made || partition->published)
         return;
-    int folder = folder_open(files, partition, &name, &ignored);
+    int folder = partition_folder_open(files, partition, &name, &ignored);
     if (folder < 0)
         return;
     char part[NAME_MAX + 1];
-    part_name(name, part);
+    partition_part_name(name, part);
     if (!files->options.append) {
         (void)unlinkat(folder, part, 0);
     } else {
@@ -411,10 +392,15 @@ static void slots_drop(struct partition_files *files)
         struct partition_slot *slot = &files->slots[i];
         if (slot->partition) {
             close(slot->fd);
-            slot->partition->slot = NO_SLOT;
+            slot->partition->slot = PARTITION_NO_SLOT;
             slot->partition = NULL;
         }
     }
+}
+
+void partition_files_drop(struct partition_files *files)
+{
+    slots_drop(files);
 }
 
 void partition_files_abort(struct partition_files *files)
@@ -429,8 +415,8 @@ uint64_t partition_files_written(const struct partition_files *files)
     return files->written;
 }
 
-/* Makes the folders of the fixed prefix: its author wrote them down, no record did. */
-static bool prefix_make(char *prefix, struct error *error)
+/* Its author wrote them down, no record did. */
+bool partition_prefix_make(char *prefix, struct error *error)
 {
     for (char *at = prefix; *at; at++) {
         if (*at != '/' || at == prefix)
@@ -469,7 +455,7 @@ struct partition_files *partition_files_open(const struct partition_options *opt
     bool done = files->prefix && files->slots && (files->encoded || !encodes);
     if (!done)
         error_set(error, ERROR_MEMORY, "no memory for a sink");
-    if (done && prefix_make(files->prefix, error))
+    if (done && partition_prefix_make(files->prefix, error))
         files->folder =
             file_open(files->prefix[0] ? files->prefix : ".", O_RDONLY | O_DIRECTORY, 0, error);
     if (files->folder >= 0)

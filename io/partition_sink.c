@@ -2,12 +2,15 @@
  * the rest on the sink's own thread, where it may block. */
 #include "io/partition_sink.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/fault.h"
+#include "core/hash.h"
 #include "io/byte_sink.h"
 #include "io/file_sink.h"
+#include "io/lock_file.h"
 #include "io/partition_files.h"
 
 struct partition_sink {
@@ -15,20 +18,30 @@ struct partition_sink {
     struct partition_files *files;
     struct partition_options options;
     char *prefix;
+    uint64_t hash;       /* of the template: tells its state from others' */
     struct batch *batch; /* offered, to be written by take */
     bool ended;
     bool synced;
     bool published;
+    /* commits; none where files are appended to */
+    struct partition_commits *commits;
+    char *lock_path;
+    int lock_fd;
+    bool recovered;
 };
 
-static const struct sink_ops partition_ops;
+static const struct sink_ops partition_ops, partition_append_ops;
+
+static void partition_sink_abort(struct sink *base, bool keep_part);
 
 static void partition_sink_close(struct sink *base)
 {
     struct partition_sink *sink = (struct partition_sink *)base;
-    if (sink->files && !sink->published)
-        partition_files_abort(sink->files);
+    partition_sink_abort(base, false);
     partition_files_close(sink->files);
+    partition_commits_close(sink->commits);
+    lock_file_release(sink->lock_fd, sink->lock_path);
+    free(sink->lock_path);
     free(sink->prefix);
     byte_sink_free(&sink->bytes);
 }
@@ -66,6 +79,8 @@ static bool partition_sink_set(struct partition_sink *sink, struct sink_context 
     char *name = memory_take(size);
     sink->bytes.base.name = name;
     sink->prefix = template_prefix(path);
+    sink->hash = hash_bytes(path.data, path.length, HASH_SEED);
+    sink->lock_fd = -1;
     bool done = text && name && sink->prefix;
     if (!done)
         error_set(error, ERROR_MEMORY, "no memory for a sink");
@@ -97,20 +112,103 @@ bool partition_sink_open(struct sink_context *context, struct string path, struc
         return error_set(error, ERROR_MEMORY, "no memory for a sink");
     sink->bytes.base.ops = &partition_ops;
     sink->bytes.context = context;
+    sink->lock_fd = -1;
     if (!partition_sink_set(sink, context, path, error) ||
         !buffer_open(&sink->bytes.edge, SINK_EDGE, SINK_EDGE, error)) {
         partition_sink_close(&sink->bytes.base);
         return false;
     }
+    if (sink->options.append)
+        sink->bytes.base.ops = &partition_append_ops;
     *result = &sink->bytes.base;
     return true;
+}
+
+/* The folder for the log and the lock, made when needed: the state folder, else the files' own. */
+static bool state_folder_make(struct partition_sink *sink, struct error *error)
+{
+    const char *folder = sink->bytes.context->state_folder;
+    size_t size = (folder ? strlen(folder) : strlen(sink->prefix)) + 2;
+    char *path = memory_take(size);
+    if (!path)
+        return error_set(error, ERROR_MEMORY, "no memory for a path");
+    snprintf(path, size, "%s%s", folder ? folder : sink->prefix, folder ? "/" : "");
+    bool done = partition_prefix_make(path, error);
+    size_t room = size + 64;
+    char *log = done ? memory_take(room) : NULL;
+    sink->lock_path = done ? memory_take(room) : NULL;
+    if (log && sink->lock_path) {
+        unsigned long long hash = sink->hash;
+        snprintf(log, room, "%s.partitions-%016llx.leat-state", path, hash);
+        snprintf(sink->lock_path, room, "%s.partitions-%016llx.leat-lock", path, hash);
+        sink->commits = partition_commits_open(log, error);
+    } else if (done) {
+        error_set(error, ERROR_MEMORY, "no memory for a path");
+    }
+    free(log);
+    free(path);
+    return sink->commits != NULL;
+}
+
+/* Opens the folder of the files and takes the lock. */
+static bool files_open(struct partition_sink *sink, struct error *error)
+{
+    if (!sink->files)
+        sink->files = partition_files_open(&sink->options, error);
+    if (!sink->files)
+        return false;
+    if (!sink->bytes.context->checkpoints || sink->options.append)
+        return true;
+    if (!sink->commits && !state_folder_make(sink, error))
+        return false;
+    if (sink->lock_fd < 0)
+        sink->lock_fd = lock_file_take(sink->lock_path, sink->bytes.base.name, error);
+    return sink->lock_fd >= 0;
+}
+
+static bool partition_sink_recover(struct sink *base, struct commit_record *record, bool *found,
+                                   struct error *error)
+{
+    struct partition_sink *sink = (struct partition_sink *)base;
+    *found = false;
+    *record = (struct commit_record){0};
+    if (!files_open(sink, error))
+        return false;
+    sink->recovered = true; /* a log that cannot be read stays for `forget` */
+    return !sink->commits ||
+           partition_commits_recover(sink->commits, sink->files, record, found, error);
+}
+
+static bool partition_sink_resume(struct sink *base, uint64_t number, uint64_t epoch,
+                                  struct error *error)
+{
+    struct partition_sink *sink = (struct partition_sink *)base;
+    bool finished = false, named = false;
+    (void)epoch; /* it comes with each record */
+    if (!sink->commits)
+        return number == 0 || error_set(error, ERROR_STATE, "%s keeps no commits", base->name);
+    if (!partition_commits_resume(sink->commits, sink->files, number, &finished, &named, error))
+        return false;
+    sink->ended = sink->synced = finished;
+    sink->published = named;
+    return true;
+}
+
+static bool partition_sink_forget(struct sink *base, struct error *error)
+{
+    struct partition_sink *sink = (struct partition_sink *)base;
+    return !sink->commits || partition_commits_forget(sink->commits, sink->files, error);
 }
 
 static enum sink_result partition_sink_start(struct sink *base, struct error *error)
 {
     struct partition_sink *sink = (struct partition_sink *)base;
-    sink->files = partition_files_open(&sink->options, error);
-    return sink->files ? SINK_OK : SINK_FAIL;
+    bool done = files_open(sink, error);
+    /* Commits of a run that died, which this one did not ask for, would miss their parts. */
+    if (done && sink->commits && !sink->recovered)
+        done = partition_commits_forget(sink->commits, sink->files, error);
+    sink->recovered = done;
+    return done ? SINK_OK : SINK_FAIL;
 }
 
 static enum encode_result partition_sink_encode(struct sink *base, struct evaluator *evaluator,
@@ -222,7 +320,10 @@ static enum sink_result partition_sink_commit(struct sink *base, const struct co
     if (record->final && !sink->ended && base->format->ops->epilogue)
         done = partition_files_each(sink->files, epilogue_visit, sink, error);
     sink->ended = sink->ended || record->final;
-    done = done && partition_files_sync(sink->files, error);
+    if (sink->commits)
+        done = done && partition_commits_add(sink->commits, sink->files, record, error);
+    else
+        done = done && partition_files_sync(sink->files, error);
     sink->synced = done && record->final;
     __atomic_store_n(&base->bytes_written, partition_files_written(sink->files), __ATOMIC_RELAXED);
     return done ? SINK_OK : SINK_FAIL;
@@ -233,21 +334,25 @@ static enum sink_result partition_sink_publish(struct sink *base,
                                                struct error *error)
 {
     struct partition_sink *sink = (struct partition_sink *)base;
-    struct commit_record last = {.final = true};
-    (void)record;
+    struct commit_record last = *record;
+    last.final = true;
     if (sink->published)
         return SINK_OK;
     if (partition_sink_commit(base, &last, error) != SINK_OK)
         return SINK_FAIL;
-    sink->published = partition_files_publish(sink->files, error);
+    sink->published = partition_files_publish(sink->files, error) &&
+                      (!sink->commits || partition_commits_done(sink->commits, error));
     return sink->published ? SINK_OK : SINK_FAIL;
 }
 
 static void partition_sink_abort(struct sink *base, bool keep_part)
 {
     struct partition_sink *sink = (struct partition_sink *)base;
-    if (!sink->published && !keep_part && sink->files)
+    bool stands = sink->commits && partition_commits_stand(sink->commits);
+    if (!sink->published && !keep_part && !stands && sink->files)
         partition_files_abort(sink->files);
+    else if (sink->files)
+        partition_files_drop(sink->files);
     sink->published = true; /* nothing is left to do */
 }
 
@@ -259,10 +364,29 @@ static struct batch *partition_sink_reclaim(struct sink *base)
     return batch;
 }
 
-static const struct sink_ops partition_ops = {
+/* What is appended to keeps no commits: others write there too. */
+static const struct sink_ops partition_append_ops = {
     .noun = &file_sink_noun,
     .traits = SINK_BLOCKING,
     .open = NULL,
+    .encode = partition_sink_encode,
+    .start = partition_sink_start,
+    .offer = partition_sink_offer,
+    .take = partition_sink_take,
+    .commit = partition_sink_commit,
+    .publish = partition_sink_publish,
+    .abort = partition_sink_abort,
+    .reclaim = partition_sink_reclaim,
+    .close = partition_sink_close,
+};
+
+static const struct sink_ops partition_ops = {
+    .noun = &file_sink_noun,
+    .traits = SINK_BLOCKING | SINK_RECOVERABLE,
+    .open = NULL,
+    .recover = partition_sink_recover,
+    .resume = partition_sink_resume,
+    .forget = partition_sink_forget,
     .encode = partition_sink_encode,
     .start = partition_sink_start,
     .offer = partition_sink_offer,

@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/fault.h"
 #include "io/engine_simulated.h"
+#include "io/partition_sink.h"
 #include "io/state_file.h"
 #include "tests/io/fixture.h"
 #include "tests/suite.h"
@@ -36,8 +37,11 @@ struct rig {
     char text[32];
     int step;
     struct error error;
-    bool sunk[FIXTURE_BATCHES];
+    unsigned partitions; /* the sink's path is a template; 0: it is a file */
+    char *runs[FIXTURE_BATCHES];
 };
+
+#define CHUNK 700 /* bytes of content that go to one partition */
 
 enum rig_end { RIG_DONE = 0, RIG_DIED = 10, RIG_FAILED = 11 };
 
@@ -110,6 +114,34 @@ static bool rig_commit(struct rig *rig, size_t offset, bool final)
     return rig_wait(rig, commit_call) == SINK_OK;
 }
 
+/* What partition_encode makes: a run for each stretch that goes to one partition. */
+static void runs_make(struct rig *rig, struct batch *batch, size_t from, size_t to)
+{
+    char **runs = &rig->runs[batch - rig->fixture->batches];
+    free(*runs);
+    *runs = malloc(2 * (to - from) + ((to - from) / CHUNK + 2) * 300);
+    char *at = *runs;
+    while (from < to) {
+        size_t chunk = from / CHUNK;
+        size_t end = (chunk + 1) * CHUNK < to ? (chunk + 1) * CHUNK : to;
+        /* new ones appear as time goes by */
+        unsigned most = 1 + (unsigned)(chunk * rig->partitions / (rig->length / CHUNK + 1));
+        unsigned partition = (unsigned)(chunk * 7919u) % most;
+        char path[300];
+        struct partition_run run = {.length = end - from};
+        run.path_length = (uint32_t)snprintf(path, sizeof(path), "%s/d%u/p%u.txt", rig->path,
+                                             partition % 5, partition);
+        memcpy(at, &run, sizeof(run));
+        memcpy(at + sizeof(run), path, run.path_length);
+        memcpy(at + sizeof(run) + run.path_length, rig->content + from, end - from);
+        at += sizeof(run) + run.path_length + (end - from);
+        from = end;
+    }
+    batch->outputs[0].borrowed = false;
+    batch->outputs[0].buffer.data = *runs;
+    batch->outputs[0].buffer.length = (size_t)(at - *runs);
+}
+
 static bool piece_offer(struct rig *rig, size_t from, size_t to)
 {
     while (!rig->fixture->free) {
@@ -123,6 +155,8 @@ static bool piece_offer(struct rig *rig, size_t from, size_t to)
     batch->part_start = 0;
     batch->part_end = batch->text_length = (uint32_t)(to - from);
     batch->outputs[0].borrowed = true;
+    if (rig->partitions > 0)
+        runs_make(rig, batch, from, to);
     rig->fixture->sunk++;
     while (!rig->sink->ops->offer(rig->sink, batch)) {
         /* it may have made room without a batch to give back */
@@ -197,9 +231,11 @@ static bool rig_open(struct rig *rig)
 {
     struct fixture *fixture = rig->fixture = calloc(1, sizeof(*fixture));
     fixture_open(fixture, rig->kind, 2 * piece_size(rig) + 1, 4 * piece_size(rig));
+    if (rig->partitions > 0)
+        fixture->sink_limits.memory = 1 << 20;
     fixture->sink_context = (struct sink_context){.options = rig->options,
                                                   .formats = &formats_of_tests,
-                                                  .file = rig->path,
+                                                  .file = rig->partitions ? NULL : rig->path,
                                                   .limits = fixture->sink_limits,
                                                   .format_name = "lines",
                                                   .path_column = COLUMN_NONE,
@@ -221,6 +257,9 @@ static enum rig_end rig_run(struct rig *rig)
     bool done = rig_open(rig) && rig_write(rig);
     fixture_close(rig->fixture);
     free(rig->fixture);
+    for (unsigned i = 0; i < FIXTURE_BATCHES; i++)
+        free(rig->runs[i]);
+    memset(rig->runs, 0, sizeof(rig->runs));
     if (simulation)
         io_simulation_close(simulation);
     return done ? RIG_DONE : RIG_FAILED;
@@ -335,15 +374,68 @@ static void gzip(void)
     rounds(IO_ENGINE_AUTO, "g.txt.gz", 9 << 20, "gzip", 6, false);
 }
 
+/* The same for many files, few of them open; compared as folders. */
+static void partition_rounds(size_t size, unsigned partitions, const char *compression,
+                             unsigned seeds, bool fails)
+{
+    char command[1000], whole[256], path[256], pattern[300];
+    snprintf(whole, sizeof(whole), "%s", test_path("parts-whole"));
+    snprintf(path, sizeof(path), "%s", test_path("parts"));
+    snprintf(command, sizeof(command), "rm -rf '%s'", whole);
+    CU_ASSERT_EQUAL_FATAL(system(command), 0);
+    char *content = content_make(size);
+    struct rig rig = {.kind = IO_ENGINE_POSIX, .content = content, .length = size, .dies_at = -1};
+    rig.partitions = partitions;
+    rig.commits = 1000000;
+    rig.path = whole;
+    snprintf(pattern, sizeof(pattern), "%s/{x}.txt", whole);
+    rig.options = test_options("path", pattern, "compression", compression, "level", "1", NULL);
+    CU_ASSERT_EQUAL_FATAL(rig_run(&rig), RIG_DONE);
+    for (unsigned seed = 1; seed <= seeds; seed++) {
+        snprintf(command, sizeof(command), "rm -rf '%s'", path);
+        CU_ASSERT_EQUAL_FATAL(system(command), 0);
+        rig.path = path;
+        snprintf(pattern, sizeof(pattern), "%s/{x}.txt", path);
+        rig.options = test_options("path", pattern, "compression", compression, "level", "1", NULL);
+        rig.commits = 1 + seed % 7;
+        rig.fails = fails;
+        enum rig_end end = RIG_DIED;
+        for (unsigned round = 0; end != RIG_DONE && round < 20; round++) {
+            rig.seed = seed * 1000003u + round * 7919u;
+            rig.dies_at = round < 8 ? (int)(rig_random(&rig) % 90) : -1;
+            end = rig_child(&rig);
+            CU_ASSERT_TRUE(end == RIG_DONE || round < 8);
+        }
+        snprintf(command, sizeof(command), "diff -r -x '.part*leat-state' '%s' '%s'", whole, path);
+        CU_ASSERT_EQUAL(system(command), 0);
+    }
+    free(content);
+}
+
 static void edges(void)
 {
     lines_prologue = "[";
     lines_epilogue = "]";
     rounds(IO_ENGINE_AUTO, "e.txt", 10000, "none", 20, false);
     rounds(IO_ENGINE_AUTO, "e.txt.zst", 10000, "zstd", 10, false);
+    partition_rounds(30000, 12, "none", 10, false);
     lines_prologue = lines_epilogue = NULL;
+}
+
+static void partitions(void)
+{
+    partition_rounds(600000, 30, "none", 20, false);
+    partition_rounds(600000, 100, "none", 5, false); /* more than are synced each */
+    partition_rounds(300000, 30, "none", 10, true);
+}
+
+static void partitions_compressed(void)
+{
+    partition_rounds(3 << 20, 12, "zstd", 15, false);
+    partition_rounds(1 << 20, 30, "gzip", 8, false);
 }
 
 SUITE(commit, {"plain files, killed", plain}, {"plain files, simulated", plain_simulated},
       {"plain files, aborted", plain_aborted}, {"zstd, killed", zstd}, {"gzip, killed", gzip},
-      {"prologues and epilogues, killed", edges})
+      {"prologues and epilogues, killed", edges}, {"partitions, killed", partitions},
+      {"partitions, compressed, killed", partitions_compressed})
