@@ -19,6 +19,7 @@
 #include "core/source.h"
 #include "core/utf8.h"
 #include "io/sqlite_database.h"
+#include "lang/json_check.h"
 
 #define OFFERS        16
 #define PATIENCE      (5 * NANOSECONDS)
@@ -315,6 +316,19 @@ static bool sqlite_source_open(struct source_context *context, struct source **r
     return false;
 }
 
+/* A key as key_take makes it, or none; a record may come from anywhere. */
+static bool key_recorded(struct string key)
+{
+    int64_t integer;
+    double real;
+    if (key.length == 0)
+        return true;
+    if (key.length > BATCH_KEY_SIZE || !json_check(key))
+        return false;
+    enum number_kind kind = number_parse(key.data, key.length, &integer, &real);
+    return key.data[0] == '"' || kind == NUMBER_INT || kind == NUMBER_DOUBLE;
+}
+
 static bool sqlite_source_seek(struct source *base, const struct position *position,
                                struct error *error)
 {
@@ -326,8 +340,9 @@ static bool sqlite_source_seek(struct source *base, const struct position *posit
         return error_set(error, ERROR_STATE,
                          "%s is another file than the one that was read; --fresh begins anew",
                          source->path);
-    if (position->key.length > sizeof(source->last_key))
-        return error_set(error, ERROR_STATE, "the recorded key is longer than a key can be");
+    if (!key_recorded(position->key))
+        return error_set(error, ERROR_STATE,
+                         "the recorded key is no text and no number; --fresh begins anew");
     memcpy(source->last_key, position->key.data, position->key.length);
     memcpy(source->first_key, position->key.data, position->key.length);
     source->last_key_length = (uint32_t)position->key.length;
