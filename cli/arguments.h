@@ -34,7 +34,7 @@ enum argument_kind {
 
 /* Which commands take an option: bits by enum command. */
 #define OPTIONS_OF(command) (1u << COMMAND_##command)
-#define OPTIONS_OF_RUNS     (OPTIONS_OF(PROGRAM) | OPTIONS_OF(RUN))
+#define OPTIONS_OF_RUNS     (OPTIONS_OF(PROGRAM) | OPTIONS_OF(RUN) | OPTIONS_OF(REPLAY))
 #define OPTIONS_OF_STATE    OPTIONS_OF(STATE)
 #define OPTIONS_OF_PLANS                                                                           \
     (OPTIONS_OF_RUNS | OPTIONS_OF(CHECK) | OPTIONS_OF(GRAPH) | OPTIONS_OF(TRY) | OPTIONS_OF(STATE))

@@ -90,7 +90,7 @@ static int end_run(const struct arguments *arguments, const struct session *sess
     show_errors(run);
     int status = run_exit_status(run);
     if (!arguments->quiet && !abandoned) {
-        bool whole = arguments->command == COMMAND_RUN || arguments->run.verbose;
+        bool whole = arguments->command != COMMAND_PROGRAM || arguments->run.verbose;
         ledger_print(stderr, run, &totals, whole);
     }
     struct error error;

@@ -72,6 +72,13 @@ struct field_names {
     struct string header;            /* the header's text as read, without its line end */
 };
 
+/* Bytes of content by which an input is known again: see struct position (core/source.h). */
+struct position_mark {
+    uint64_t offset; /* in the decompressed content */
+    uint32_t length; /* 0: none */
+    uint64_t hash;
+};
+
 /* Where a batch's text begins in its input. */
 struct origin {
     uint32_t input;  /* index in the run's list of inputs */
@@ -125,6 +132,12 @@ struct batch {
     bool overlong;
     uint64_t overlong_length; /* of the whole record, in bytes, without the LF that ends it */
     bool jumbo;               /* holds the jumbo permit: limits are raised until it is released */
+    /* With overlong: the text is whole, and no record at all, for this reason (static text). */
+    const char *refusal;
+    /* The text was made of content that is something else (io/replay_source.c): offsets in it mean
+     * nothing, and these are the marks of the content. Else the runtime takes them of the text. */
+    bool recoded;
+    struct position_mark head, tail;
     /* part being processed */
     uint32_t part;
     bool last_part;

@@ -37,6 +37,9 @@ struct format_ops {
     /* Makes a dialect from options (NULL: defaults). `error` says what is wrong with them. */
     bool (*open)(const struct options *options, struct format **format, struct error *error);
     void (*close)(struct format *format);
+    /* For records that stand alone, each in a batch of its own, whatever a dialect would make of
+     * several in a row. NULL: any dialect reads records again that have a line end behind each. */
+    bool (*open_alone)(struct format **format, struct error *error);
 
     /* READING. At the start of each input, before any cut: looks at the first bytes, sets *consumed
      * to how many are no record (BOM, header) and *names (malloc'ed in one block; the caller frees

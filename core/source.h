@@ -30,11 +30,7 @@ struct position {
     uint64_t state;        /* the format's, there */
     /* Hashes (core/hash.h) of content that was read, for knowing the input again: the first bytes
      * of the input's records, and the last before `offset`. Lengths of at most 1024; 0: none. */
-    struct position_mark {
-        uint64_t offset; /* in the decompressed content */
-        uint32_t length;
-        uint64_t hash;
-    } head, tail;
+    struct position_mark head, tail;
     struct string key; /* sources that are queries: the last key read, as JSON text; else empty */
 };
 

@@ -47,6 +47,16 @@ static bool json_open(const struct options *options, struct format **format, str
     return true;
 }
 
+/* An element of a list is no list to be read as elements itself, and a torn record takes nothing of
+ * the next with it. */
+static bool json_open_alone(struct format **format, struct error *error)
+{
+    if (!json_open(NULL, format, error))
+        return false;
+    ((struct format_json *)*format)->one = true;
+    return true;
+}
+
 static void json_close(struct format *format)
 {
     free(format);
@@ -325,6 +335,7 @@ const struct format_ops format_json = {
     .noun = &json_noun,
     .extensions = ".json",
     .open = json_open,
+    .open_alone = json_open_alone,
     .close = json_close,
     .head = json_head,
     .cut = json_format_cut,

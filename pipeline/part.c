@@ -97,7 +97,8 @@ void part_begin_created(const struct plan *plan, struct batch *batch)
     batch->text = batch->memory;
     batch->text_length = batch->part_start = batch->part_end = 0;
     batch->names = NULL;
-    batch->overlong = batch->jumbo = batch->clean = false;
+    batch->overlong = batch->jumbo = batch->clean = batch->recoded = false;
+    batch->refusal = NULL;
     batch->progress->text_left = false;
     batch->progress->text_length = 0;
     batch->progress->fates_fresh = true;
@@ -116,9 +117,13 @@ static void overlong_locate(struct batch *batch)
     batch->row_count = 0;
     batch->part_end = batch->text_length;
     batch->clean = false;
-    CHECK(batch_reject(batch, 0, STAGE_SOURCE, ERROR_TOO_LONG, UINT32_MAX,
-                       "the record has %llu bytes, more than record_limit allows",
-                       (unsigned long long)batch->overlong_length));
+    if (batch->refusal)
+        CHECK(batch_reject(batch, 0, STAGE_SOURCE, ERROR_MALFORMED, UINT32_MAX, "%s",
+                           batch->refusal));
+    else
+        CHECK(batch_reject(batch, 0, STAGE_SOURCE, ERROR_TOO_LONG, UINT32_MAX,
+                           "the record has %llu bytes, more than record_limit allows",
+                           (unsigned long long)batch->overlong_length));
 }
 
 /* Memory that does not hold one record's fields: the record is rejected, not the run. */

@@ -17,6 +17,7 @@ const struct registry *registry_get(void);
 struct run_options {
     const char *const *files; /* FILE… after the program */
     size_t file_count;
+    const char *replay;      /* rejected records, to be read instead of the sources; see replay.h */
     const char *output;      /* -o */
     const char *from_format; /* --from */
     const char *to_format;   /* --to */

@@ -126,7 +126,9 @@ static bool source_open(struct plan *plan, const struct source_ops *ops,
         entry->context.files = plan->options.files;
         entry->context.file_count = plan->options.file_count;
     }
-    if (!ops->open(&entry->context, &entry->source, error))
+    bool done = plan->options.replay ? replay_open_source(plan, entry, error)
+                                     : ops->open(&entry->context, &entry->source, error);
+    if (!done)
         return false;
     plan->source_count++;
     return true;
@@ -135,6 +137,11 @@ static bool source_open(struct plan *plan, const struct source_ops *ops,
 static bool plan_sources(struct plan *plan, struct error *error)
 {
     uint32_t count = statements_of(plan->program, STATEMENT_FROM);
+    if (plan->options.replay) {
+        const struct statement *first = plan_statement(plan->program, STATEMENT_FROM, 0);
+        return source_open(plan, NULL, first ? &first->options : NULL,
+                           first ? first->span : (struct span){0, 0}, error);
+    }
     if (count == 0) {
         const char *kind = plan->options.file_count ? "file" : "stdin";
         return source_open(plan, source_ops_of(NULL, kind), NULL, (struct span){0, 0}, error);
@@ -290,7 +297,9 @@ static bool sink_open(struct plan *plan, struct plan_sink *entry, const struct s
     bool rejects = entry == &plan->rejects, implicit = options == NULL;
     bool dialect = !rejects && plan->to.options;
     if (implicit)
-        options = dialect ? plan->to.options : &no_options;
+        options = dialect                            ? plan->to.options
+                  : rejects && plan->options.replay ? &plan->replay.append
+                                                    : &no_options;
     const struct option_value *path = option_find(options, "path");
     entry->span = span;
     entry->context = (struct sink_context){
@@ -357,6 +366,11 @@ static bool plan_rejects(struct plan *plan, struct error *error)
     if (second)
         return diagnostics_error(plan->diagnostics, second->span,
                                  "rejects can go to one place only");
+    if (plan->options.replay) {
+        if (!replay_choose_rejects(plan, statement != NULL, error))
+            return false;
+        statement = NULL;
+    }
     if (statement && plan->options.reject_file)
         return error_set(error, ERROR_USAGE,
                          "the pipeline has reject into ..., so --reject cannot be given too");
@@ -378,11 +392,16 @@ static bool plan_rejects(struct plan *plan, struct error *error)
 static bool plan_sinks(struct plan *plan, struct error *error)
 {
     uint32_t count = statements_of(plan->program, STATEMENT_INTO);
+    if (plan->options.replay && !replay_check_sinks(plan, error))
+        return false;
+    if (plan->options.replay && plan->options.output)
+        count = 0; /* -o in their place */
     if (count && plan->options.output)
         return error_set(error, ERROR_USAGE,
                          "the pipeline says where it writes (into ...), so -o cannot be given too");
     for (uint32_t i = 0; i < (count ? count : 1); i++) {
-        const struct statement *statement = plan_statement(plan->program, STATEMENT_INTO, i);
+        const struct statement *statement =
+            count ? plan_statement(plan->program, STATEMENT_INTO, i) : NULL;
         const char *kind = plan->options.output ? "file" : "stdout";
         struct span span = statement ? statement->span : (struct span){0, 0};
         if (!sink_open(plan, &plan->sinks[i],
@@ -505,6 +524,8 @@ static bool plan_name(struct plan *plan, struct error *error)
     fingerprint_make(program, &plan->options, plan->fingerprint);
     const char *slash = program->name ? strrchr(program->name, '/') : NULL;
     int folder = slash ? (int)(slash - program->name + 1) : 0;
+    if (plan->options.replay)
+        return replay_name(plan, error);
     if (!program->pipeline.length) {
         snprintf(plan->name, sizeof(plan->name), "program-%s", plan->fingerprint);
         return true;

@@ -13,6 +13,7 @@
 #include "pipeline/fingerprint.h"
 #include "pipeline/limits.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/replay.h"
 #include "pipeline/settings.h"
 
 #define PLAN_MAX_STAGES   256
@@ -59,6 +60,7 @@ struct plan {
     const struct program *program;
     char fingerprint[FINGERPRINT_SIZE];
     char name[128];         /* of the pipeline; made of the fingerprint where it has none */
+    struct replay replay;   /* where options.replay is set */
     char state_folder[512]; /* for what no sink can hold; empty: beside the targets */
     struct run_options options;
     struct diagnostics *diagnostics;

@@ -78,6 +78,8 @@ struct batch *pool_take(struct run *run)
     batch->input_name = NULL;
     batch->starts_input = batch->ends_input = batch->overlong = batch->jumbo = false;
     batch->overlong_length = 0;
+    batch->refusal = NULL;
+    batch->recoded = false;
     batch->bytes_read = 0;
     batch->format_state = 0;
     return batch;

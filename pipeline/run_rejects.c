@@ -121,14 +121,16 @@ static bool append_origin(struct buffer *out, const struct batch *batch,
     const char *name = batch->input_name ? batch->input_name : "input";
     if (!append_key(out, "source") ||
         !string_write_json((struct string){name, strlen(name)}, out) ||
-        !append_number(out, "line", line) || !append_number(out, "offset", offset) ||
+        !append_number(out, "line", line) ||
+        (!batch->recoded && !append_number(out, "offset", offset)) ||
         !append_try(out, reject->call))
         return false;
     uint64_t length = batch->overlong ? batch->overlong_length : record.length;
     if (batch->overlong || !whole || reject->code == ERROR_TOO_LONG) {
         if (!append_number(out, "length", length))
             return false;
-        record = shown(record);
+        if (!batch->refusal || !whole)
+            record = shown(record);
     }
     if (!append_record(out, record))
         return false;
@@ -144,7 +146,8 @@ static bool append_line(const struct run *run, struct buffer *out, const struct 
     int length = snprintf(error, sizeof(error), "%s%s%.*s", error_slug(reject->code),
                           reject->text ? ": " : "", (int)reject->text_length,
                           reject->text ? reject->text : "");
-    const char *stage = reject_stage(run, reject);
+    /* a line that could not be replayed is no record: it must be told from one */
+    const char *stage = batch->refusal ? "replay" : reject_stage(run, reject);
     struct string error_text = {error, size_min((size_t)length, sizeof(error) - 1)};
     if (!utf8_valid(error_text.data, error_text.length)) {
         const char *slug = error_slug(reject->code);

@@ -125,6 +125,8 @@ static void sample_names(struct run *run, struct batch *batch)
 
 static struct position_mark head_mark(const struct batch *batch)
 {
+    if (batch->recoded)
+        return batch->head;
     uint32_t length = batch->overlong ? 0 : batch->progress->text_length;
     uint32_t marked = length < MARK_SIZE ? length : MARK_SIZE;
     return (struct position_mark){.offset = batch->origin.offset,
@@ -150,6 +152,8 @@ static void settle_position(struct run *run, const struct batch *batch)
         .offset = batch->content_end - marked,
         .length = marked,
         .hash = hash_bytes(batch->text + length - marked, marked, HASH_SEED)};
+    if (batch->recoded)
+        position->tail = batch->tail;
     memcpy(run->position_key, batch->key, batch->key_length);
     position->key = (struct string){run->position_key, batch->key_length};
 }
