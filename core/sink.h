@@ -127,6 +127,11 @@ struct sink {
     uint64_t bytes_written;      /* to the system; written by its thread, relaxed atomic */
     uint64_t records_written;
     bool appends; /* set by open: what is there stays, so a rerun should bring only what is new */
+    /* Of sinks that send: it does again, in the same portions, what a run before may have done
+     * already, and wants no checkpoint meanwhile (relaxed atomic); and how many records that are
+     * (set by resume). */
+    bool catches_up;
+    uint64_t resent;
     int64_t wake; /* monotonic: it is asked again at the latest then; 0: no such time */
     /* Set by the runtime before take. */
     bool hurry;       /* nothing more is offered until all is taken back: wait for no more */

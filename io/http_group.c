@@ -114,7 +114,8 @@ struct http_group *http_group_split(struct http_sink *sink, struct http_group *g
     *rest = (struct http_group){.from = place,
                                 .count = group->count - count,
                                 .bytes = group->bytes - bytes,
-                                .since = group->since};
+                                .since = group->since,
+                                .noted = group->noted};
     group->count = count;
     group->bytes = bytes;
     group->tries = 0;
@@ -122,6 +123,31 @@ struct http_group *http_group_split(struct http_sink *sink, struct http_group *g
 }
 
 /* ---- gathering ---- */
+
+/* The input and where in its content the record stands: the same in every run. */
+static void place_write(char *text, const struct http_held *held, uint32_t line)
+{
+    const struct batch *batch = held->batch;
+    if (batch->created)
+        snprintf(text, HTTP_PLACE_SIZE, "end.%" PRIu64, held->created + line);
+    else
+        snprintf(text, HTTP_PLACE_SIZE, "%u.%" PRIu64, batch->origin.input,
+                 batch->origin.offset + batch->records[batch->rows[held->first_row + line]].offset);
+}
+
+/* A group begins: the one that a run before a crash has begun here had so many lines. */
+static uint32_t planned_at_cut(struct http_sink *sink, const struct http_held *held)
+{
+    struct http_intents *intents = &sink->state.intents;
+    char place[HTTP_PLACE_SIZE];
+    if (intents->found_count == 0)
+        return 0;
+    place_write(place, held, sink->cut.line);
+    uint32_t planned = http_intents_take(intents, place);
+    if (planned == 0)
+        intents->found_count = 0; /* what comes is not what came then: there is no plan for it */
+    return planned;
+}
 
 static bool open_close(struct http_sink *sink)
 {
@@ -152,17 +178,20 @@ static bool line_add(struct http_sink *sink, int64_t now)
     struct http_group *open = &sink->open;
     bool broken = open->count > 0 && sink->cut.line == 0 &&
                   !follows(http_held(sink, sink->cut.held - 1)->batch, held->batch);
-    bool full = open->count > 0 && line.length > sink->most_bytes - open->bytes;
+    bool full = open->count > 0 && !open->planned && line.length > sink->most_bytes - open->bytes;
     if ((broken || full) && !open_close(sink))
         return false;
     if (open->count == 0)
-        *open = (struct http_group){.from = sink->cut, .since = now};
+        *open = (struct http_group){
+            .from = sink->cut, .since = now, .planned = planned_at_cut(sink, held)};
     open->count++;
     open->bytes += line.length;
     bool part_ends = sink->cut.line + 1 == held->lines && !held->batch->last_part;
     place_advance(sink, &sink->cut, line.length);
     /* what follows a part comes only when that was taken back */
-    if (open->count == sink->most || open->bytes >= sink->most_bytes || part_ends)
+    bool is_full = open->planned ? open->count == open->planned
+                                 : open->count == sink->most || open->bytes >= sink->most_bytes;
+    if (is_full || part_ends)
         return open_close(sink);
     return true;
 }
@@ -172,6 +201,8 @@ bool http_groups_cut(struct http_sink *sink, int64_t now)
     while (sink->cut.held < sink->held_end && sink->ready_count <= sink->sending_count)
         if (!line_add(sink, now))
             return false;
+    bool planned = sink->state.intents.found_count > 0 || (sink->open.count && sink->open.planned);
+    __atomic_store_n(&sink->base.catches_up, planned, __ATOMIC_RELAXED);
     if (sink->open.count == 0 || sink->cut.held < sink->held_end)
         return true;
     bool starved = sink->held_end - sink->held_first == HTTP_HELD && sink->in_flight == 0 &&
@@ -183,28 +214,20 @@ bool http_groups_cut(struct http_sink *sink, int64_t now)
 int64_t http_groups_due(const struct http_sink *sink)
 {
     int64_t due;
-    if (sink->open.count == 0 || __builtin_add_overflow(sink->open.since, sink->wait, &due))
+    if (sink->open.count == 0 || sink->open.planned ||
+        __builtin_add_overflow(sink->open.since, sink->wait, &due))
         return INT64_MAX;
     return due;
 }
 
 /* ---- keys ---- */
 
-static int place_write(char *text, size_t size, const struct http_held *held, uint32_t line)
-{
-    const struct batch *batch = held->batch;
-    if (batch->created)
-        return snprintf(text, size, "end.%" PRIu64, held->created + line);
-    return snprintf(text, size, "%u.%" PRIu64, batch->origin.input,
-                    batch->part_record + batch->rows[held->first_row + line]);
-}
-
 struct key_walk {
     uint64_t hash;
     uint32_t line;
     uint32_t last;
-    char from[48];
-    char to[48];
+    char from[HTTP_PLACE_SIZE];
+    char to[HTTP_PLACE_SIZE];
 };
 
 /* Records are known by what was read, not by what is sent: that may differ from run to run. */
@@ -217,9 +240,9 @@ static bool key_visit(void *context, struct http_held *held, uint32_t line, stru
     walk->hash = hash_bytes(&read.length, sizeof(read.length), walk->hash);
     walk->hash = hash_bytes(read.data, read.length, walk->hash);
     if (walk->line == 0)
-        place_write(walk->from, sizeof(walk->from), held, line);
+        place_write(walk->from, held, line);
     if (walk->line == walk->last)
-        place_write(walk->to, sizeof(walk->to), held, line);
+        place_write(walk->to, held, line);
     walk->line++;
     return true;
 }
@@ -229,4 +252,29 @@ void http_group_key(struct http_sink *sink, const struct http_group *group, char
     struct key_walk walk = {.hash = HASH_SEED, .last = group->count - 1};
     CHECK(http_group_walk(sink, group, key_visit, &walk));
     snprintf(key, size, "%s/%s-%s/%016" PRIx64, sink->key_prefix, walk.from, walk.to, walk.hash);
+}
+
+struct places_walk {
+    uint32_t line;
+    uint32_t last;
+    char *from;
+    char *to;
+};
+
+static bool places_visit(void *context, struct http_held *held, uint32_t line, struct string text)
+{
+    struct places_walk *walk = context;
+    (void)text;
+    if (walk->line == 0)
+        place_write(walk->from, held, line);
+    if (walk->line == walk->last)
+        place_write(walk->to, held, line);
+    walk->line++;
+    return true;
+}
+
+void http_group_places(struct http_sink *sink, const struct http_group *group, char *from, char *to)
+{
+    struct places_walk walk = {.last = group->count - 1, .from = from, .to = to};
+    CHECK(http_group_walk(sink, group, places_visit, &walk));
 }

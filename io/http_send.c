@@ -351,6 +351,11 @@ bool http_send_step(struct http_sink *sink, int64_t now)
             return false;
         if (!http_groups_cut(sink, now))
             return send_fail(sink, ERROR_MEMORY, "no memory for requests");
+        bool sends = sink->ready && sink->unused_sendings && now >= sink->hold_until;
+        if (sends && !http_state_note(sink, &sink->error)) {
+            sink->failed = true;
+            return false;
+        }
         while (sink->ready && sink->unused_sendings && now >= sink->hold_until) {
             struct http_group *group = sink->ready;
             sink->ready = group->next;

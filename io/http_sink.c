@@ -52,6 +52,7 @@ static const struct noun noun = {
 };
 
 const struct sink_ops sink_http;
+static const struct sink_ops keeping_ops;
 
 /* ---- opening (main thread) ---- */
 
@@ -102,6 +103,7 @@ static void http_close(struct sink *base)
     struct http_sink *sink = (struct http_sink *)base;
     http_send_close(sink);
     http_client_close(&sink->client);
+    http_state_close(sink);
     if (sink->format)
         sink->format->ops->close(sink->format);
     free(sink->name);
@@ -113,7 +115,10 @@ static bool http_open(struct sink_context *context, struct sink **result, struct
     struct http_sink *sink = memory_take_zeroed(1, sizeof(*sink));
     if (!sink)
         return error_set(error, ERROR_MEMORY, "no memory for a sink");
-    sink->base.ops = &sink_http;
+    /* one without a name has nowhere to keep where it stands */
+    sink->base.ops = context->state_folder ? &keeping_ops : &sink_http;
+    sink->base.appends = context->state_folder != NULL;
+    sink->state.lock_fd = sink->state.intents.fd = -1;
     sink->context = context;
     context->limits.timeout = 0; /* `timeout` is that of one try: nobody else is to look after it */
     bool done = http_client_open(&sink->client, context->options, context->program,
@@ -194,21 +199,20 @@ static enum sink_result http_take(struct sink *base, struct batch **batch, struc
     return SINK_WAIT;
 }
 
-/* All that was offered was answered: there is nothing to be made durable here. */
+/* All that was offered was answered. */
 static enum sink_result http_commit(struct sink *base, const struct commit_record *record,
                                     struct error *error)
 {
-    const struct http_sink *sink = (struct http_sink *)base;
-    (void)record;
-    (void)error;
+    struct http_sink *sink = (struct http_sink *)base;
     CHECK(sink->held_first == sink->held_end);
-    return SINK_OK;
+    return http_state_commit(sink, record, error);
 }
 
 static void http_abort(struct sink *base, bool keep_part)
 {
     (void)keep_part; /* what a server has taken cannot be taken back */
     http_send_close((struct http_sink *)base);
+    http_state_abort((struct http_sink *)base);
 }
 
 static struct batch *http_reclaim(struct sink *base)
@@ -218,6 +222,22 @@ static struct batch *http_reclaim(struct sink *base)
     sink->failed = true;
     return held_pop(sink);
 }
+
+static const struct sink_ops keeping_ops = {
+    .noun = &noun,
+    .traits = SINK_BLOCKING | SINK_TRANSACTIONAL,
+    .open = http_open,
+    .recover = http_state_recover,
+    .resume = http_state_resume,
+    .forget = http_state_forget,
+    .start = http_start,
+    .offer = http_offer,
+    .take = http_take,
+    .commit = http_commit,
+    .abort = http_abort,
+    .reclaim = http_reclaim,
+    .close = http_close,
+};
 
 const struct sink_ops sink_http = {
     .noun = &noun,

@@ -3,6 +3,7 @@
  *   http_sink.c   the sink's operations and options
  *   http_group.c  lines of the held batches gathered into groups, one for each request
  *   http_send.c   groups sent, and what comes of them
+ *   http_state.c  commits in a state file, and going on behind them (http_intents.h)
  *
  * A batch is held until every record in it was answered. A group is a run of lines that follow one
  * another, over one batch or several. Everything but opening belongs to the sink's thread. */
@@ -13,6 +14,8 @@
 
 #include "core/sink.h"
 #include "io/http_client.h"
+#include "io/http_intents.h"
+#include "io/state_file.h"
 
 #define HTTP_HELD 16 /* batches held at most */
 
@@ -37,10 +40,12 @@ struct http_place {
 struct http_group {
     struct http_group *next;
     struct http_place from;
-    uint32_t count; /* lines */
-    size_t bytes;   /* of them, with their ends */
-    int64_t since;  /* monotonic: when its first line came */
-    uint32_t tries; /* requests sent for it before the breaker opened */
+    uint32_t count;   /* lines */
+    size_t bytes;     /* of them, with their ends */
+    int64_t since;    /* monotonic: when its first line came */
+    bool noted;       /* it is in the log of intents */
+    uint32_t planned; /* lines that it had before a crash; 0: it is new */
+    uint32_t tries;   /* requests sent for it before the breaker opened */
 };
 
 struct http_sending {
@@ -52,6 +57,19 @@ struct http_sending {
     char *body;
     size_t capacity;
     char key[600];
+};
+
+/* Where the run stands, in the state folder. */
+struct http_state {
+    char *state_path;
+    char *lock_path;
+    int lock_fd;
+    bool recovered;
+    struct state state;
+    struct state_writer writer;
+    char *record; /* being written */
+    struct http_intents intents;
+    struct http_intent *noted; /* room for those that are added at once */
 };
 
 struct http_sink {
@@ -86,6 +104,7 @@ struct http_sink {
     size_t plain_capacity;
     z_stream deflate;
     bool deflate_open;
+    struct http_state state;
     int64_t hold_until; /* the breaker is open: nothing is sent before */
     bool failed;
     struct error error;
@@ -117,6 +136,24 @@ bool http_group_walk(struct http_sink *sink, const struct http_group *group,
                      http_line_visitor *each, void *context);
 /* The key that makes the request the same when it is sent again. */
 void http_group_key(struct http_sink *sink, const struct http_group *group, char *key, size_t size);
+
+/* The place of a group's first and last line; HTTP_PLACE_SIZE each. */
+void http_group_places(struct http_sink *sink, const struct http_group *group, char *from,
+                       char *to);
+
+/* ---- http_state.c ---- */
+
+/* Notes the groups that are ready, unless they are. False: failed. */
+bool http_state_note(struct http_sink *sink, struct error *error);
+/* The operations of a sink that keeps its state; see sink_ops. */
+bool http_state_recover(struct sink *base, struct commit_record *record, bool *found,
+                        struct error *error);
+bool http_state_resume(struct sink *base, uint64_t number, uint64_t epoch, struct error *error);
+bool http_state_forget(struct sink *base, struct error *error);
+enum sink_result http_state_commit(struct http_sink *sink, const struct commit_record *record,
+                                   struct error *error);
+void http_state_abort(struct http_sink *sink);
+void http_state_close(struct http_sink *sink);
 
 /* ---- http_send.c ---- */
 

@@ -123,12 +123,22 @@ static bool is_due(const struct run *run)
            (passed >= PERIOD || bytes_written(run) - checkpoint->bytes >= PERIOD_BYTES);
 }
 
+/* A barrier would cut the portions in which a sink sends something again. */
+static bool catches_up(const struct run *run)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < run->plan->sink_count; i++)
+        any |= __atomic_load_n(&run->plan->sinks[i].sink->catches_up, __ATOMIC_RELAXED);
+    return any;
+}
+
 void checkpoint_look(struct run *run, bool at_end)
 {
     struct checkpoint *checkpoint = &run->checkpoint;
     if (!checkpoint->enabled ||
         atomic_load_explicit(&checkpoint->phase, memory_order_acquire) != CHECKPOINT_IDLE ||
-        atomic_load_explicit(&run->discard, memory_order_acquire) || !(at_end || is_due(run)))
+        atomic_load_explicit(&run->discard, memory_order_acquire) || catches_up(run) ||
+        !(at_end || is_due(run)))
         return;
     unsigned arrivals = run->plan->sink_count;
     for (uint32_t i = 0; i + 1 < run->plan->segment_count; i++)

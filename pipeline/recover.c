@@ -323,10 +323,23 @@ void recovery_close(struct recovery *recovery)
     arena_close(&recovery->arena);
 }
 
+/* What nobody knows whether it has arrived. */
+static void say_resent(const struct recovery *recovery)
+{
+    for (uint32_t i = 0; i < recovery->count; i++) {
+        const struct sink_actor *actor = recovery->standings[i].sink;
+        if (actor->sink->sink->resent > 0)
+            log_line("%s: %llu records that may have arrived are sent again, in the same requests",
+                     actor->actor.name, (unsigned long long)actor->sink->sink->resent);
+    }
+}
+
 bool recover_run(struct run *run, struct error *error)
 {
     struct recovery recovery;
     bool done = recovery_ask(&recovery, run, true, error) && recover(&recovery, error);
+    if (done)
+        say_resent(&recovery);
     recovery_close(&recovery);
     return done;
 }
