@@ -173,6 +173,7 @@ static void operation_begin(struct postgres *postgres)
     postgres->tag[0] = 0;
     postgres->affected = 0;
     postgres->copy_line = 0;
+    postgres->position = 0;
 }
 
 /* "COPY t, line 12, column a" */
@@ -202,6 +203,8 @@ static void error_take(struct postgres *postgres, const PGresult *result)
     postgres_say(postgres, whole);
     const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
     postgres->ends = severity && (severity[0] == 'F' || severity[0] == 'P'); /* FATAL, PANIC */
+    const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
+    postgres->position = position ? (uint32_t)strtoul(position, NULL, 10) : 0;
     postgres->copy_line = copy_line_read(PQresultErrorField(result, PG_DIAG_CONTEXT));
 }
 

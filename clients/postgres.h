@@ -58,6 +58,7 @@ struct postgres {
     uint64_t affected;  /* rows, as its last statement's tag tells */
     char tag[24];       /* "COMMIT", "COPY 12" … of its last statement */
     char sqlstate[6];   /* of the first error; "" where the server said none */
+    uint32_t position;  /* in the statement that the error is about, in characters from 1; or 0 */
     uint64_t copy_line; /* the row of COPY that the error's context names, from 1; or 0 */
     char message[POSTGRES_MESSAGE_SIZE];
     bool lost;        /* the connection broke; connect again */

@@ -179,12 +179,23 @@ static enum outcome outcome_of(const struct postgres *postgres)
     return OUTCOME_BROKEN;
 }
 
+/* The statement itself is wrong: class 42 (syntax, names, types, rights), or what it may not do. */
+static bool is_hopeless(const struct slot *slot)
+{
+    const char *sqlstate = slot->connection->sqlstate;
+    return strncmp(sqlstate, "42", 2) == 0 ||
+           (slot->state != SLOT_RUNS && outcome_of(slot->connection) == OUTCOME_INVALID);
+}
+
 static void slot_fail(struct sql_transport *transport, struct slot *slot)
 {
     const struct postgres *postgres = slot->connection;
-    char detail[POSTGRES_MESSAGE_SIZE + 32];
-    bool stated = postgres->sqlstate[0] != 0;
-    snprintf(detail, sizeof(detail), "%.*s%s%s%s", 130, postgres->message,
+    char detail[POSTGRES_MESSAGE_SIZE + 64];
+    bool stated = postgres->sqlstate[0] != 0, placed = postgres->position > 0;
+    char place[32] = "";
+    if (placed)
+        snprintf(place, sizeof(place), " at character %u", postgres->position);
+    snprintf(detail, sizeof(detail), "%.*s%s%s%s%s", placed ? 110 : 130, postgres->message, place,
              stated ? " (SQLSTATE " : "", postgres->sqlstate, stated ? ")" : "");
     /* the table changed under a prepared statement: prepare it again, and perhaps describe it */
     if (strcmp(postgres->sqlstate, "0A000") == 0 || strcmp(postgres->sqlstate, "26000") == 0) {
@@ -193,6 +204,7 @@ static void slot_fail(struct sql_transport *transport, struct slot *slot)
         slot_end(transport, slot, OUTCOME_BROKEN, detail);
         return;
     }
+    slot->exchange->hopeless = is_hopeless(slot);
     slot_end(transport, slot, outcome_of(postgres), detail);
 }
 
@@ -201,11 +213,12 @@ static void slot_fail(struct sql_transport *transport, struct slot *slot)
 /* Encodes the request's parameters behind one another; false: `detail` says why not. */
 static bool parameters_encode(struct sql_transport *transport, const struct request *request,
                               int *lengths, size_t *offsets, int *formats, char *detail,
-                              size_t size)
+                              size_t size, bool *hopeless)
 {
     struct buffer *buffer = &transport->buffer;
     buffer_reset(buffer);
-    if ((int)request->parameter_count != transport->parameter_count) {
+    *hopeless = (int)request->parameter_count != transport->parameter_count;
+    if (*hopeless) {
         snprintf(detail, size, "the query has %d parameters, and %u were given",
                  transport->parameter_count, request->parameter_count);
         return false;
@@ -244,7 +257,7 @@ static void slot_run(struct sql_transport *transport, struct slot *slot)
     size_t offsets[PARAMETERS_MOST];
     char detail[160];
     if (!parameters_encode(transport, slot->exchange->request, lengths, offsets, formats, detail,
-                           sizeof(detail))) {
+                           sizeof(detail), &slot->exchange->hopeless)) {
         slot_end(transport, slot, OUTCOME_INVALID, detail);
         return;
     }
@@ -359,6 +372,7 @@ static void slot_step(struct sql_transport *transport, struct slot *slot)
             return;
         if (progress == POSTGRES_COPIES) {
             postgres_disconnect(slot->connection);
+            slot->exchange->hopeless = true;
             slot_end(transport, slot, OUTCOME_INVALID, "the query is a COPY");
         } else if (progress == POSTGRES_FAILED) {
             slot_fail(transport, slot);
@@ -366,10 +380,12 @@ static void slot_step(struct sql_transport *transport, struct slot *slot)
             slot->connection->is_prepared = true;
             slot_begin(transport, slot);
         } else if (slot->state == SLOT_DESCRIBES) {
-            if (statement_describe(transport, slot->connection->result, detail, sizeof(detail)))
+            if (statement_describe(transport, slot->connection->result, detail, sizeof(detail))) {
                 slot_run(transport, slot);
-            else
-                slot_end(transport, slot, OUTCOME_INVALID, detail);
+                continue;
+            }
+            slot->exchange->hopeless = true;
+            slot_end(transport, slot, OUTCOME_INVALID, detail);
         } else {
             slot_answer(transport, slot);
         }
@@ -449,6 +465,7 @@ static void sql_start(struct transport *base, struct exchange *exchange)
     exchange->first_byte = 0;
     exchange->answer = (struct string){NULL, 0};
     exchange->next_link = (struct string){NULL, 0};
+    exchange->hopeless = false;
     exchange->retry_after = 0;
     transport->base.wake = 0; /* step soon */
     if (!slot) {

@@ -40,6 +40,7 @@ struct job {
     uint32_t parameter_count;
     struct buffer answer;
     enum outcome outcome;
+    bool hopeless;
     char detail[160];
 };
 
@@ -153,10 +154,12 @@ static bool connection_reach(struct sqlite_transport *sqlite, struct job *job)
                                   &sqlite->statement, &rest);
     if (code != SQLITE_OK || !sqlite->statement) {
         bool invalid = code == SQLITE_ERROR || code == SQLITE_OK;
+        job->hopeless = invalid;
         fail(job, invalid ? OUTCOME_INVALID : OUTCOME_CONNECT, "prepare the query",
              sqlite->connection);
     } else if (rest[strspn(rest, "; \t\r\n")] != 0) {
         job->outcome = OUTCOME_INVALID;
+        job->hopeless = true;
         snprintf(job->detail, sizeof(job->detail), "a lookup is one statement");
     } else if (!sqlite_columns_take(&sqlite->columns, sqlite->statement)) {
         fail(job, OUTCOME_BROKEN, "read the columns", NULL);
@@ -192,6 +195,7 @@ static bool parameters_bind(struct sqlite_transport *sqlite, struct job *job)
     int wanted = sqlite_parameters_wanted(statement);
     if (wanted != (int)job->parameter_count) {
         job->outcome = OUTCOME_INVALID;
+        job->hopeless = true;
         snprintf(job->detail, sizeof(job->detail),
                  wanted < 0 ? "a parameter is written ?, ?1 or $1, not by a name"
                             : "the query has %d parameters, and %u are given",
@@ -315,6 +319,7 @@ static struct job *job_make(struct sqlite_transport *sqlite)
     buffer_reset(&job->answer);
     job->question.limit = job->question.reserved;
     job->answer.limit = sqlite->answer_limit;
+    job->hopeless = false;
     job->detail[0] = 0;
     job->outcome = OUTCOME_BROKEN;
     atomic_store_explicit(&job->unwanted, false, memory_order_relaxed);
@@ -402,6 +407,7 @@ static void job_over(struct sqlite_transport *sqlite, struct job *job)
 {
     struct exchange *exchange = job->exchange;
     exchange->outcome = job->outcome;
+    exchange->hopeless = job->hopeless;
     exchange->finished = clock_monotonic();
     if (job->outcome == OUTCOME_ANSWER) {
         exchange->first_byte = exchange->finished;
@@ -433,6 +439,7 @@ static void sqlite_start(struct transport *transport, struct exchange *exchange)
     struct job *job = job_make(sqlite);
     exchange->started = clock_monotonic();
     exchange->status = 0;
+    exchange->hopeless = false;
     exchange->state = job;
     if (!job) {
         exchange->outcome = OUTCOME_BROKEN;

@@ -328,6 +328,7 @@ static void calls_cancel(struct lookup *lookup)
             lookup->calls[i].submitted = false;
         }
     lookup->gather.open = NULL;
+    lookup->gather.suspects = NULL;
     for (struct lookup_batch *own = lookup->batches; own; own = own->next)
         while (own->first) {
             struct lookup_ask *ask = own->first;

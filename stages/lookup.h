@@ -21,6 +21,7 @@
 #include "stages/stages.h"
 
 #define LOOKUP_RACE_MOST 8
+#define LOOKUP_NO_ROW    "no row was found"
 #define LOOKUP_PATIENCE  (20 * 1000000LL) /* ns: answered rows wait so long for the others */
 
 struct lookup;
@@ -43,6 +44,7 @@ struct lookup_kind {
     /* The transport, on the actor's thread. NULL: see the error. */
     struct transport *(*connect)(struct lookup *lookup, struct error *error);
     void (*close)(struct lookup *lookup); /* frees what the kind has opened */
+    bool makes_key;                       /* sets gather.key, there is no option for it */
 };
 
 /* What came of an ask. */
@@ -68,8 +70,8 @@ struct lookup_ask {
     struct cache_flight *flight;
     struct cache_waiter waiter; /* … or it waits there */
     struct lookup_answer kept;  /* texts lie in `memory` */
-    char *memory;               /* with `batch`, until it is answered: the key's text */
-    uint32_t key_length;
+    char *memory; /* with `batch`, until it is answered: the key's text, and the key as JSON */
+    uint32_t key_length, json_length;
     size_t capacity;
 };
 
@@ -120,9 +122,13 @@ struct lookup_gather {
     const struct expression *key;
     const struct expression *items; /* where in the answer, or NULL */
     struct path by;                 /* count 0: by position */
+    bool groups;                    /* a key's answer is the list of all its elements */
+    struct string missing;          /* JSON: the answer to a key that has none, or to null; empty:
+                                       it is a failed lookup */
     struct lookup_call *open;       /* being gathered, or NULL */
     int64_t due;
     struct buffer keys; /* its keys so far: [k1,k2 */
+    struct lookup_ask *suspects; /* one of these keys was refused: each is asked for alone */
 };
 
 struct lookup {
@@ -133,7 +139,8 @@ struct lookup {
     struct protections protections;
     struct cache_settings cache_settings; /* entries 0: none */
     enum lookup_otherwise otherwise;
-    bool raw; /* the answer is text */
+    bool raw;        /* the answer is text */
+    bool null_fails; /* an answer null is a failed lookup: there is no row */
     size_t answer_limit;
     const struct expression *otherwise_value, *take, *retry_when;
     struct expression **owned; /* compiled with names of the lookup's own */
@@ -226,6 +233,11 @@ bool lookup_gather_add(struct lookup *lookup, struct lookup_ask *ask, struct str
                        int64_t now);
 /* Sends what was gathered. */
 void lookup_gather_send(struct lookup *lookup);
+/* The call was refused for what it asked, perhaps for one of its keys: each will be asked for
+ * alone. */
+void lookup_gather_doubt(struct lookup *lookup, struct lookup_call *call);
+/* Asks for them, as far as there are calls. True: for some. */
+bool lookup_gather_single_out(struct lookup *lookup);
 /* Spreads a good answer over the call's asks. */
 void lookup_gather_spread(struct lookup *lookup, struct lookup_call *call,
                           const struct lookup_answer *answer);

@@ -74,6 +74,10 @@ enum call_verdict lookup_judge(void *context, const struct call *call,
         snprintf(detail, size, "the answer is no JSON");
         return causes->outcomes >> OUTCOME_BROKEN & 1 ? CALL_RETRY : CALL_BAD;
     }
+    if (lookup->null_fails && string_equal_text(text, "null")) {
+        snprintf(detail, size, LOOKUP_NO_ROW);
+        return CALL_BAD;
+    }
     return CALL_GOOD;
 }
 
@@ -391,11 +395,17 @@ void lookup_call_done(struct lookup *lookup, struct lookup_call *call)
     call->submitted = false;
     if (good)
         answer.text = lookup->raw ? exchange->answer : lookup_trim(exchange->answer);
-    if (lookup->gather.most) {
+    bool refused = exchange && exchange->outcome == OUTCOME_INVALID;
+    if (refused && exchange->hopeless)
+        lookup_fail(lookup, ERROR_DATABASE, detail);
+    if (refused && call->ask_count > 1 && !lookup->failed) {
+        lookup_gather_doubt(lookup, call);
+    } else if (lookup->gather.most) {
         lookup_gather_spread(lookup, call, &answer);
     } else {
         int status = answer.status;
-        bool lasting = status / 100 == 4 && status != 408 && status != 425 && status != 429;
+        bool lasting = (status / 100 == 4 && status != 408 && status != 425 && status != 429) ||
+                       (lookup->null_fails && call->call.outcome == OUTCOME_ANSWER);
         lookup_ask_settle(lookup, call->asks, &answer, good || lasting);
     }
     dispatcher_release(lookup->dispatcher, &call->call);

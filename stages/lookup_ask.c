@@ -411,11 +411,13 @@ static void ask_gathered(struct lookup *lookup, struct lookup_ask *ask, int64_t 
     }
     if (!ask_cache(lookup, ask, json, now))
         return;
-    bool done = lookup_ask_room(lookup, ask, plain.length);
+    bool done = lookup_ask_room(lookup, ask, plain.length + json.length);
     if (done) {
         if (plain.length)
             memcpy(ask->memory, plain.data, plain.length);
+        memcpy(ask->memory + plain.length, json.data, json.length);
         ask->key_length = (uint32_t)plain.length;
+        ask->json_length = (uint32_t)json.length;
         done = lookup_gather_add(lookup, ask, json, now);
     }
     if (!done) {
@@ -456,7 +458,7 @@ static bool may_ask(struct lookup *lookup, const struct lookup_batch *own)
 bool lookup_pump(struct lookup *lookup, int64_t now)
 {
     struct lookup_batch *own;
-    uint32_t asked = 0;
+    uint32_t asked = lookup_gather_single_out(lookup);
     while (!lookup->failed && asked < PUMP_MOST && (own = next_batch(lookup))) {
         if (lookup->stopping ? !lookup->free_asks : !may_ask(lookup, own))
             break;

@@ -28,7 +28,7 @@ bool lookup_gather_open(struct stage_context *context, struct lookup *lookup)
     if (batch->numbers[0] < 1 || batch->numbers[0] > GATHER_MOST)
         return diagnostics_error(context->diagnostics, batch->span,
                                  "batch takes 1 to %d records into a request", GATHER_MOST);
-    if (!option_find(context->options, "key"))
+    if (!lookup->kind->makes_key && !option_find(context->options, "key"))
         return diagnostics_error(context->diagnostics, batch->span,
                                  "batch needs the key that a record asks for: key id");
     if (lookup->raw)
@@ -54,7 +54,9 @@ bool lookup_gather_key(struct lookup *lookup, struct evaluation *evaluation, str
     *error = value_error(ERROR_ARENA_FULL);
     if (!scratch)
         return false;
-    if (!lookup_scalar_text(resolved, scratch, plain)) {
+    if (resolved.kind == VALUE_NULL && lookup->kind->makes_key) {
+        *plain = (struct string){"", 1}; /* U+0000, which no key of a row is */
+    } else if (!lookup_scalar_text(resolved, scratch, plain)) {
         struct string why = STRING("the key is null, a list or a map");
         *error = value_error_text(ERROR_PLACE, why.data, why.length);
         return false;
@@ -106,19 +108,12 @@ static void gather_fail(struct lookup *lookup, struct lookup_call *call,
     }
 }
 
-void lookup_gather_send(struct lookup *lookup)
+/* The call asks for the keys in gather.keys, which want their bracket. */
+static void gathered_submit(struct lookup *lookup, struct lookup_call *call)
 {
     struct lookup_gather *gather = &lookup->gather;
-    struct lookup_call *call = gather->open;
     struct lookup_made made = {0};
     struct value error = value_error(ERROR_LOOKUP);
-    if (!call)
-        return;
-    gather->open = NULL;
-    if (call->ask_count == 0) {
-        lookup_call_free(lookup, call);
-        return;
-    }
     CHECK(buffer_append_byte(&gather->keys, ']'));
     struct evaluation evaluation = lookup_view(lookup, NULL, 0);
     lookup->keys_cell = value_raw(gather->keys.data, gather->keys.length);
@@ -140,18 +135,57 @@ void lookup_gather_send(struct lookup *lookup)
     lookup_call_free(lookup, call);
 }
 
+void lookup_gather_send(struct lookup *lookup)
+{
+    struct lookup_call *call = lookup->gather.open;
+    if (!call)
+        return;
+    lookup->gather.open = NULL;
+    if (call->ask_count == 0)
+        lookup_call_free(lookup, call);
+    else
+        gathered_submit(lookup, call);
+}
+
+void lookup_gather_doubt(struct lookup *lookup, struct lookup_call *call)
+{
+    *call->asks_tail = lookup->gather.suspects;
+    lookup->gather.suspects = call->asks;
+}
+
+bool lookup_gather_single_out(struct lookup *lookup)
+{
+    struct lookup_gather *gather = &lookup->gather;
+    bool any = gather->suspects && lookup->free_calls;
+    if (any)
+        lookup_gather_send(lookup); /* the keys of one request at a time */
+    while (gather->suspects && lookup->free_calls) {
+        struct lookup_ask *ask = gather->suspects;
+        struct lookup_call *call = lookup_call_take(lookup);
+        gather->suspects = ask->sibling;
+        ask->sibling = NULL;
+        call->asks = ask;
+        call->ask_count = 1;
+        keys_clear(gather);
+        CHECK(buffer_append(&gather->keys, ask->memory + ask->key_length, ask->json_length));
+        gathered_submit(lookup, call);
+    }
+    return any;
+}
+
 /* ---- spreading ---- */
 
-/* The element for each key text: open addressing, the first of equal keys. */
+/* The elements for each key text: open addressing. */
 struct spread_slot {
     struct string key;
-    struct value value;
+    uint32_t first, last; /* among the items */
     bool used;
 };
 struct spread {
     uint64_t seed[2];
     struct spread_slot *slots;
     uint32_t mask;
+    uint32_t *next; /* of each item: the next one with the same key, or 0 */
 };
 
 static struct spread_slot *spread_find(const struct spread *spread, struct string key)
@@ -170,13 +204,15 @@ static bool spread_open(struct spread *spread, struct arena *arena, uint32_t cou
         size *= 2;
     spread->mask = size - 1;
     spread->slots = arena_take(arena, size * sizeof(*spread->slots));
-    if (spread->slots)
-        memset(spread->slots, 0, size * sizeof(*spread->slots));
-    return spread->slots != NULL;
+    spread->next = arena_take(arena, (count + 1) * sizeof(*spread->next));
+    if (!spread->slots || !spread->next)
+        return false;
+    memset(spread->slots, 0, size * sizeof(*spread->slots));
+    memset(spread->next, 0, (count + 1) * sizeof(*spread->next));
+    return true;
 }
 
-static bool spread_add(struct spread *spread, struct arena *arena, struct value key,
-                       struct value value)
+static bool spread_add(struct spread *spread, struct arena *arena, struct value key, uint32_t item)
 {
     char *scratch = arena_take(arena, NUMBER_TEXT_SIZE + 8);
     struct string text;
@@ -186,8 +222,11 @@ static bool spread_add(struct spread *spread, struct arena *arena, struct value 
     if (!lookup_scalar_text(key, scratch, &text))
         return true; /* no key: nobody's */
     struct spread_slot *slot = spread_find(spread, text);
-    if (!slot->used)
-        *slot = (struct spread_slot){text, value, true};
+    if (slot->used)
+        spread->next[slot->last] = item;
+    else
+        *slot = (struct spread_slot){.key = text, .first = item, .used = true};
+    slot->last = item;
     return true;
 }
 
@@ -212,10 +251,9 @@ static bool spread_fill(struct lookup *lookup, struct value items, struct spread
         return false;
     for (uint32_t i = 0; i < items.length; i++) {
         bool is_map = items.kind == VALUE_MAP;
-        struct value value = is_map ? items.entries[i].value : items.items[i];
         struct value key =
-            is_map ? items.entries[i].key : element_key(&lookup->gather, value, arena);
-        if (!spread_add(spread, arena, key, value))
+            is_map ? items.entries[i].key : element_key(&lookup->gather, items.items[i], arena);
+        if (!spread_add(spread, arena, key, i))
             return false;
     }
     return true;
@@ -227,13 +265,70 @@ static void element_settle(struct lookup *lookup, struct lookup_ask *ask,
     struct lookup_answer answer = *whole;
     answer.good = element && element->kind == VALUE_RAW;
     answer.code = ERROR_LOOKUP;
-    if (answer.good)
+    if (!element && lookup->gather.missing.length) {
+        answer.good = true;
+        answer.text = lookup->gather.missing;
+    } else if (answer.good)
         answer.text = (struct string){element->text, element->length};
     else if (element)
         answer.text = STRING("items must give parts of the answer as they are");
     else
-        answer.text = STRING("the answer has nothing for this key");
+        answer.text = lookup->null_fails ? STRING(LOOKUP_NO_ROW)
+                                         : STRING("the answer has nothing for this key");
     lookup_ask_settle(lookup, ask, &answer, answer.good || !element);
+}
+
+/* All elements of the slot's key, as a list. False: the scratch memory is full. */
+static bool group_join(struct lookup *lookup, const struct spread *spread,
+                       const struct spread_slot *slot, struct value items, struct value *group)
+{
+    size_t length = 2;
+    for (uint32_t i = slot->first;; i = spread->next[i]) {
+        CHECK(items.items[i].kind == VALUE_RAW); /* no expression `items` is allowed with groups */
+        length += items.items[i].length + 1;
+        if (i == slot->last)
+            break;
+    }
+    char *text = arena_take_aligned(&lookup->scratch, length, 1), *to = text;
+    if (!text)
+        return false;
+    for (uint32_t i = slot->first;; i = spread->next[i]) {
+        *to++ = i == slot->first ? '[' : ',';
+        memcpy(to, items.items[i].text, items.items[i].length);
+        to += items.items[i].length;
+        if (i == slot->last)
+            break;
+    }
+    *to++ = ']';
+    *group = value_raw(text, (size_t)(to - text));
+    return true;
+}
+
+/* What the key of `ask` has found. */
+static void key_settle(struct lookup *lookup, struct lookup_ask *ask, const struct spread *spread,
+                       const struct lookup_answer *whole, struct value items)
+{
+    struct spread_slot *slot = spread_find(spread, (struct string){ask->memory, ask->key_length});
+    size_t floor = lookup->scratch_floor;
+    struct value group;
+    if (!slot->used) {
+        element_settle(lookup, ask, whole, NULL);
+    } else if (items.kind == VALUE_MAP) {
+        element_settle(lookup, ask, whole, &items.entries[slot->first].value);
+    } else if (!lookup->gather.groups) {
+        element_settle(lookup, ask, whole, &items.items[slot->first]);
+    } else if (group_join(lookup, spread, slot, items, &group)) {
+        lookup->scratch_floor = arena_mark(&lookup->scratch);
+        element_settle(lookup, ask, whole, &group);
+    } else {
+        struct lookup_answer failed = *whole;
+        failed.good = false;
+        failed.code = ERROR_LOOKUP;
+        failed.text = STRING("the rows of this key need more memory than --memory allows");
+        lookup_ask_settle(lookup, ask, &failed, false);
+    }
+    lookup->scratch_floor = floor;
+    arena_rewind(&lookup->scratch, floor);
 }
 
 static void spread_items(struct lookup *lookup, struct lookup_call *call,
@@ -256,17 +351,16 @@ static void spread_items(struct lookup *lookup, struct lookup_call *call,
         gather_fail(lookup, call, &failed);
         return;
     }
+    /* rows are evaluated above what was made here */
+    lookup->scratch_floor = arena_mark(&lookup->scratch);
     uint32_t position = 0;
     struct lookup_ask *next;
     for (struct lookup_ask *ask = call->asks; ask; ask = next, position++) {
         next = ask->sibling;
-        if (by_position) {
+        if (by_position)
             element_settle(lookup, ask, whole, &items.items[position]);
-            continue;
-        }
-        struct spread_slot *slot =
-            spread_find(&spread, (struct string){ask->memory, ask->key_length});
-        element_settle(lookup, ask, whole, slot->used ? &slot->value : NULL);
+        else
+            key_settle(lookup, ask, &spread, whole, items);
     }
 }
 
@@ -296,9 +390,7 @@ void lookup_gather_spread(struct lookup *lookup, struct lookup_call *call,
         gather_fail(lookup, call, &failed);
         return;
     }
-    /* rows are evaluated above what was made here */
     size_t floor = lookup->scratch_floor;
-    lookup->scratch_floor = arena_mark(&lookup->scratch);
     spread_items(lookup, call, answer, items);
     lookup->scratch_floor = floor;
 }
