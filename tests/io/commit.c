@@ -44,6 +44,8 @@ struct rig {
     char text[32];
     int step;
     struct error error;
+    unsigned stops;      /* dies behind this many commits; 0: not */
+    unsigned fault;      /* the operation that fails, and all behind it; 0: none */
     bool refused;        /* the commit before is not there to go back to */
     unsigned partitions; /* the sink's path is a template; 0: it is a file */
     char *runs[FIXTURE_BATCHES];
@@ -137,7 +139,10 @@ static bool rig_commit(struct rig *rig, size_t offset, bool final)
     rig->record.bytes = rig->text;
     rig->record.length = (size_t)snprintf(rig->text, sizeof(rig->text), "%zu", offset);
     offset_keep(rig->record.number, offset);
-    return rig_wait(rig, commit_call) == SINK_OK;
+    bool done = rig_wait(rig, commit_call) == SINK_OK;
+    if (rig->stops > 0 && rig->record.number >= rig->stops)
+        _exit(RIG_DIED);
+    return done;
 }
 
 /* What partition_encode makes: a run for each stretch that goes to one partition. */
@@ -311,8 +316,14 @@ static enum rig_end rig_child(struct rig *rig)
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
+        char fault[32];
+        snprintf(fault, sizeof(fault), "io:%u%s:EIO", rig->fault / 2 + 1,
+                 rig->fault % 2 ? "+" : "");
+        if (rig->fault > 0)
+            setenv("LEAT_FAULT", fault, 1);
+        CU_ASSERT_TRUE(fault_open());
         enum rig_end end = rig_run(rig);
-        if (end == RIG_FAILED && (!rig->fails || rig->dies_at < 0))
+        if (end == RIG_FAILED && !rig->fault && (!rig->fails || rig->dies_at < 0))
             fprintf(stderr, "step %d: %s\n", rig->step, rig->error.text);
         _exit((int)end);
     }
@@ -471,7 +482,180 @@ static void partitions_compressed(void)
     partition_rounds(1 << 20, 30, "gzip", 3, false);
 }
 
+/* Each operation fails, alone or with all behind it; the run after it makes it whole. */
+static void faults(const char *name, unsigned partitions, const char *compression)
+{
+    char command[1000], whole[256], path[256], pattern[300];
+    snprintf(whole, sizeof(whole), "%s/%s", test_path("sound"), name);
+    snprintf(path, sizeof(path), "%s/%s", test_path("faulty"), name);
+    size_t size = partitions ? 30000 : 100000;
+    char *content = content_make(size);
+    struct rig rig = {.kind = IO_ENGINE_POSIX, .content = content, .length = size, .dies_at = -1};
+    rig.partitions = partitions;
+    unsigned failed = 1;
+    for (unsigned fault = 0; failed > 0 && fault < 4000; fault += partitions ? 11 : 7) {
+        snprintf(command, sizeof(command), "cd '%s' && rm -rf faulty && mkdir -p sound faulty",
+                 suite_folder());
+        CU_ASSERT_EQUAL_FATAL(system(command), 0);
+        rig.path = fault ? path : whole;
+        snprintf(pattern, sizeof(pattern), partitions ? "%s/{x}.txt" : "%s", rig.path);
+        rig.options = test_options("path", pattern, "compression", compression, "level", "1", NULL);
+        rig.commits = fault ? 4 : 1000000;
+        rig.seed = 5;
+        rig.fault = fault;
+        enum rig_end end = rig_child(&rig);
+        failed = end != RIG_DONE || fault == 0; /* until nothing is left to fail */
+        rig.fault = 0;
+        for (unsigned round = 0; end != RIG_DONE && round < 20; round++) {
+            rig.seed = 77 + round;
+            end = rig_child(&rig);
+        }
+        CU_ASSERT_EQUAL(end, RIG_DONE);
+        snprintf(command, sizeof(command),
+                 "cd '%s' && if [ -d sound ] && [ %u != 0 ]; then diff -r -x '.*leat-state' sound "
+                 "faulty; fi",
+                 suite_folder(), fault);
+        CU_ASSERT_EQUAL(system(command), 0);
+    }
+    CU_ASSERT_EQUAL(failed, 0);
+    snprintf(command, sizeof(command), "cd '%s' && rm -rf sound faulty", suite_folder());
+    CU_ASSERT_EQUAL(system(command), 0);
+    free(content);
+}
+
+static void faults_file(void)
+{
+    faults("f.txt", 0, "none");
+    faults("f.txt.zst", 0, "zstd");
+}
+
+static void faults_partitions(void)
+{
+    faults("f", 12, "none");
+    faults("f", 12, "zstd");
+}
+
+/* Appended to a file that has content, killed; others never see a row twice. */
+static void appended(void)
+{
+    char path[256], side[300];
+    snprintf(path, sizeof(path), "%s", test_path("appended/a.txt"));
+    size_t size = 100000;
+    char *content = content_make(size);
+    struct rig rig = {.content = content, .length = size, .path = path};
+    for (unsigned seed = 1; seed <= seeds_of(12); seed++) {
+        snprintf(side, sizeof(side), "rm -rf '%s' && mkdir '%s'", test_path("appended"),
+                 test_path("appended"));
+        CU_ASSERT_EQUAL_FATAL(system(side), 0);
+        test_write(path, "old\n", 4);
+        rig.options = test_options("path", path, "mode", "append", NULL);
+        rig.kind = seed % 2 ? IO_ENGINE_AUTO : IO_ENGINE_POSIX;
+        rig.commits = 1 + seed % 5;
+        enum rig_end end = RIG_DIED;
+        for (unsigned round = 0; end != RIG_DONE && round < 100; round++) {
+            rig.seed = seed * 1000003u + round * 7919u;
+            rig.dies_at = round < 6 ? (int)(rig_random(&rig) % 120) : -1;
+            end = rig_child(&rig);
+        }
+        CU_ASSERT_EQUAL(end, RIG_DONE);
+        size_t length;
+        char *result = test_read(path, &length);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+        CU_ASSERT_EQUAL(length, size + 4);
+        CU_ASSERT(length == size + 4 && memcmp(result, "old\n", 4) == 0 &&
+                  memcmp(result + 4, content, size) == 0);
+        free(result);
+    }
+    free(content);
+}
+
+/* What stops a recovery, and what it says. `change` is done in the folder with the state. */
+static void stopped_by(const char *change, const char *says, bool after_final)
+{
+    char folder[200], path[256], command[700];
+    snprintf(folder, sizeof(folder), "%s", test_path("stopped"));
+    snprintf(path, sizeof(path), "%s/s.txt", folder);
+    snprintf(command, sizeof(command), "rm -rf '%s' && mkdir '%s'", folder, folder);
+    CU_ASSERT_EQUAL_FATAL(system(command), 0);
+    char *content = content_make(20000);
+    struct rig rig = {.kind = IO_ENGINE_POSIX, .content = content, .length = 20000};
+    rig.options = test_options("path", path, "compression", "none", NULL);
+    rig.commits = after_final ? 1000000 : 3;
+    rig.seed = 3;
+    rig.dies_at = -1;
+    rig.stops = after_final ? 1 : 3; /* commits */
+    CU_ASSERT_EQUAL(rig_child(&rig), RIG_DIED);
+    snprintf(command, sizeof(command), "cd '%s' && %s", folder, change);
+    CU_ASSERT_EQUAL_FATAL(system(command), 0);
+    rig.stops = 0;
+    bool opened = rig_open(&rig);
+    struct commit_record record;
+    bool found = false;
+    CU_ASSERT_TRUE_FATAL(opened);
+    bool done = rig.sink->ops->recover(rig.sink, &record, &found, &rig.error);
+    CU_ASSERT_EQUAL(done, says == NULL);
+    if (says && !done) {
+        CU_ASSERT_EQUAL(rig.error.code, ERROR_STATE);
+        CU_ASSERT_PTR_NOT_NULL(strstr(rig.error.text, says));
+        CU_ASSERT_PTR_NOT_NULL(strstr(rig.error.text, "--fresh"));
+        CU_ASSERT_TRUE(rig.sink->ops->forget(rig.sink, &rig.error)); /* the remedy works */
+        CU_ASSERT_TRUE(rig.sink->ops->resume(rig.sink, 0, 1, &rig.error));
+    } else {
+        CU_ASSERT_EQUAL(record.done, after_final);
+    }
+    fixture_close(rig.fixture);
+    free(rig.fixture);
+    free(content);
+}
+
+static void stopped(void)
+{
+    static const char *const part = ".s.txt.leat-part";
+    char change[300];
+    snprintf(change, sizeof(change), "truncate -s 10 %s", part);
+    stopped_by(change, "is shorter than the last commit left it", false);
+    snprintf(change, sizeof(change), "cp %s x && mv x %s", part, part);
+    stopped_by(change, "is not the file that the last commit left", false);
+    snprintf(change, sizeof(change), "rm %s", part);
+    stopped_by(change, "is gone", false);
+    stopped_by("mv .s.txt.leat-part other && touch s.txt", "is gone", true);
+    stopped_by("mv .s.txt.leat-part s.txt", NULL, true); /* the rename happened */
+    stopped_by("rm .s.txt.leat-part", NULL, true);       /* and a consumer took it */
+    stopped_by("printf garbage > .s.txt.leat-state", "is no state file of leat", false);
+    stopped_by(": > .s.txt.leat-state", "is no state file of leat", false);
+    stopped_by("truncate -s 60 .s.txt.leat-state", "is damaged", false);
+    stopped_by("printf '\\377' | dd of=.s.txt.leat-state bs=1 seek=8 conv=notrunc 2>&1",
+               "was written by another version", false);
+    stopped_by("printf '\\377' | dd of=.s.txt.leat-state bs=1 seek=70 conv=notrunc 2>&1",
+               "is damaged", false);
+}
+
+static void locked(void)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s", test_path("locked.txt"));
+    struct rig one = {.kind = IO_ENGINE_POSIX, .length = 1000, .path = path};
+    struct rig other = one;
+    struct commit_record record;
+    bool found;
+    CU_ASSERT_TRUE_FATAL(rig_open(&one) && rig_open(&other));
+    CU_ASSERT_TRUE(one.sink->ops->recover(one.sink, &record, &found, &one.error));
+    CU_ASSERT_FALSE(other.sink->ops->recover(other.sink, &record, &found, &other.error));
+    CU_ASSERT_EQUAL(other.error.code, ERROR_LOCKED);
+    char holder[40];
+    snprintf(holder, sizeof(holder), "(process %ld)", (long)getpid());
+    CU_ASSERT_PTR_NOT_NULL(strstr(other.error.text, holder));
+    fixture_close(one.fixture);
+    free(one.fixture);
+    CU_ASSERT_TRUE(other.sink->ops->recover(other.sink, &record, &found, &other.error));
+    fixture_close(other.fixture);
+    free(other.fixture);
+    CU_ASSERT_NOT_EQUAL(access(test_path(".locked.txt.leat-lock"), F_OK), 0);
+}
+
 SUITE(commit, {"plain files, killed", plain}, {"plain files, simulated", plain_simulated},
       {"plain files, aborted", plain_aborted}, {"zstd, killed", zstd}, {"gzip, killed", gzip},
       {"prologues and epilogues, killed", edges}, {"partitions, killed", partitions},
-      {"partitions, compressed, killed", partitions_compressed})
+      {"partitions, compressed, killed", partitions_compressed}, {"appended to, killed", appended},
+      {"failing operations", faults_file}, {"failing operations, partitions", faults_partitions},
+      {"what stops a recovery", stopped}, {"one at a time", locked})
