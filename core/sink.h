@@ -47,9 +47,9 @@ struct sink_limits {
 struct sink_context {
     const struct options *options;
     const struct program *program; /* where they stand: for templates; NULL: nowhere */
-    struct scope *scope;       /* at the end of the flow: templates, columns */
-    const struct shape *shape; /* what is written; its fields are set before the first encode */
-    const char *file;          /* -o, or NULL */
+    struct scope *scope;           /* at the end of the flow: templates, columns */
+    const struct shape *shape;     /* what is written; its fields are set before the first encode */
+    const char *file;              /* -o, or NULL */
     const struct format_table *formats;
     const char *format_name; /* --to, or NULL */
     /* A sink whose path is a template (file_sink_is_template): the hidden column that holds each
@@ -134,8 +134,8 @@ struct sink {
     uint64_t resent;
     int64_t wake; /* monotonic: it is asked again at the latest then; 0: no such time */
     /* Set by the runtime before take. */
-    bool hurry;       /* nothing more is offered until all is taken back: wait for no more */
-    int64_t deadline; /* the run was told to stop: give up then, monotonic; 0: it was not */
+    bool hurry;         /* nothing more is offered until all is taken back: wait for no more */
+    int64_t deadline;   /* the run was told to stop: give up then, monotonic; 0: it was not */
     bool commit_wanted; /* its transaction is long enough: a checkpoint is due now. Written by its
                            thread, relaxed atomic; commit clears it */
 };

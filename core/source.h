@@ -61,7 +61,7 @@ struct source_limits {
 
 struct source_context {
     const struct options *options;
-    const struct program *program; /* where they stand: for templates; NULL: nowhere */
+    const struct program *program;        /* where they stand: for templates; NULL: nowhere */
     const struct option_value *arguments; /* (unused where options hold positionals) */
     const struct format_table *formats;
     const char *const *files; /* names from the command line for a left out `from`, or NULL */
@@ -77,8 +77,8 @@ struct source_context {
     struct diagnostics *diagnostics; /* what is wrong with its expressions is said here */
     struct shared_limits *shared;    /* named rate limits (core/stage.h); NULL: there are none */
     uint64_t seed;                   /* of the run */
-    struct io_engine *engine; /* of the source's thread; set before the first offer;
-                               the context outlives the source */
+    struct io_engine *engine;        /* of the source's thread; set before the first offer;
+                                      the context outlives the source */
     /* A record longer than a batch needs the one jumbo permit of the run. False: not now; the
      * source is woken when it is free. The runtime takes it back when the batch is released. */
     bool (*jumbo_take)(void *jumbo_context);
