@@ -715,6 +715,76 @@ static void run_again(void)
     end();
 }
 
+/* Several sinks: each refuses records of its own, and one of them all the same. */
+static void several_sinks(void)
+{
+    char program[800];
+    begin();
+    snprintf(program, sizeof(program),
+             "from file \"in.ndjson\" | into http \"%s/bulk?reject=5,6\" { batch 100 }"
+             " | into http \"%s/bulk?reject=6,7\" { batch 30 } | into file \"out.ndjson\""
+             " | reject into file \"rejected.ndjson\"",
+             server.url, server.url);
+    struct process process = run(program);
+    EXPECT_STATUS(process, 3);
+    EXPECT_LEDGER(RECORDS, RECORDS - 3, 3);
+    CU_ASSERT(lines_of("rejected.ndjson") == 3);
+    http_server_stored(&server, RECORDS, times);
+    CU_ASSERT(times[4] == 2 && times[5] == 1 && times[6] == 0 && times[7] == 1 && times[8] == 2);
+    process_free(&process);
+    end();
+}
+
+/* As many at once as may be, no more; and a rate that two statements share. */
+static void in_flight(void)
+{
+    begin();
+    struct process process = send("/bulk?delay=20", "batch 100  concurrency 5");
+    EXPECT_STATUS(process, 0);
+    EXPECT_ALL_STORED();
+    CU_ASSERT(http_server_stat(&server, "in_flight_most") == 5);
+    process_free(&process);
+    char program[800];
+    snprintf(program, sizeof(program),
+             "from file \"in.ndjson\" | head 100"
+             " | into http \"%s/bulk?a\" { batch 10  limit api  rate 50/s }"
+             " | into http \"%s/bulk?b\" { batch 10  limit api }",
+             server.url, server.url);
+    process = run(program);
+    EXPECT_STATUS(process, 0);
+    char *report = file_read(path_join(folder, "report.json"));
+    const char *seconds = report ? strstr(report, "\"seconds\":") : NULL;
+    /* 20 requests, the first at once */
+    CU_ASSERT(seconds && strtod(seconds + 10, NULL) >= 19 / 50.0);
+    free(report);
+    process_free(&process);
+    end();
+}
+
+/* Each round reads all pages again. */
+static void polling_pages(void)
+{
+    char program[300];
+    begin();
+    snprintf(program, sizeof(program),
+             "from http \"%s/pages/link?of=25&size=10\" { next link  every 5ms } | into stdout",
+             server.url);
+    struct process process = {
+        .folder = folder, .arguments = {program}, .signal_number = 2, .signal_after = 25 * 9 * 3};
+    process_run(&process);
+    EXPECT_STATUS(process, 0);
+    unsigned expected = 0, wrong = 0;
+    for (const char *at = process.out; at && *at; at = strchr(at, '\n') + 1) {
+        unsigned number = RECORDS;
+        sscanf(at, "{\"n\":%u}", &number);
+        wrong += number != expected;
+        expected = (expected + 1) % 25;
+    }
+    CU_ASSERT(wrong == 0);
+    process_free(&process);
+    end();
+}
+
 SUITE(http, {"good runs", good_runs}, {"requests are full", requests_are_full}, {"poison", poison},
       {"all poison", all_poison}, {"too large", too_large}, {"lost answers", lost_answers},
       {"busy server", busy_server}, {"breaker", breaker}, {"undeliverable", undeliverable},
@@ -723,4 +793,5 @@ SUITE(http, {"good runs", good_runs}, {"requests are full", requests_are_full}, 
       {"keys and secrets", keys_and_secrets}, {"wrong programs", wrong_programs}, {"pages", pages},
       {"single answers", single_answers}, {"bad answers", bad_answers},
       {"long records", long_records}, {"polling", polling}, {"stopped", stopped},
-      {"killed", killed}, {"failing files", failing_files}, {"run again", run_again})
+      {"killed", killed}, {"failing files", failing_files}, {"run again", run_again},
+      {"several sinks", several_sinks}, {"in flight", in_flight}, {"polling pages", polling_pages})
