@@ -178,18 +178,20 @@ static void report_nothing(const struct arguments *arguments, int status)
 int command_program(const struct arguments *arguments)
 {
     struct again again = {.wanted = false};
+    struct arguments tried = *arguments;
     int status;
     signals_open();
     for (;;) {
         struct session session;
-        if (session_open(&session, arguments, &status))
-            status = run_plan(arguments, &session, &again);
+        if (session_open(&session, &tried, &status))
+            status = run_plan(&tried, &session, &again);
         else
             report_nothing(arguments, status);
         session_close(&session);
         if (!again.wanted)
             return status;
         again_wait(&again);
+        tried.run.again = true;
     }
 }
 

@@ -222,7 +222,8 @@ bool session_plan(struct session *session, int *status)
     session->plan = plan_open(session->program, &session->options, diagnostics, &error);
     if (diagnostics->errors)
         return session_refuse(session, status);
-    notice_diagnostics(diagnostics);
+    if (!session->options.again)
+        notice_diagnostics(diagnostics);
     if (session->plan)
         return true;
     CHECK(error.code != ERROR_NONE);

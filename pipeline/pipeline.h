@@ -30,6 +30,7 @@ struct run_options {
     bool verbose;
     bool fresh;
     bool wait;
+    bool again; /* not the first try: what there was to warn of has been said */
     uint64_t seed;
     int (*stop_signal)(void); /* a signal that came before the run, or 0; NULL: none ever */
 };
