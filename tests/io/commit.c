@@ -486,16 +486,16 @@ static void partitions_compressed(void)
 static void faults(const char *name, unsigned partitions, const char *compression)
 {
     char command[1000], whole[256], path[256], pattern[300];
-    snprintf(whole, sizeof(whole), "%s/%s", test_path("sound"), name);
-    snprintf(path, sizeof(path), "%s/%s", test_path("faulty"), name);
+    snprintf(whole, sizeof(whole), "%s/%s", test_path("sound-c"), name);
+    snprintf(path, sizeof(path), "%s/%s", test_path("faulty-c"), name);
     size_t size = partitions ? 30000 : 100000;
     char *content = content_make(size);
     struct rig rig = {.kind = IO_ENGINE_POSIX, .content = content, .length = size, .dies_at = -1};
     rig.partitions = partitions;
     unsigned failed = 1;
     for (unsigned fault = 0; failed > 0 && fault < 4000; fault += partitions ? 11 : 7) {
-        snprintf(command, sizeof(command), "cd '%s' && rm -rf faulty && mkdir -p sound faulty",
-                 suite_folder());
+        snprintf(command, sizeof(command),
+                 "cd '%s' && rm -rf faulty-c && mkdir -p sound-c faulty-c", suite_folder());
         CU_ASSERT_EQUAL_FATAL(system(command), 0);
         rig.path = fault ? path : whole;
         snprintf(pattern, sizeof(pattern), partitions ? "%s/{x}.txt" : "%s", rig.path);
@@ -511,14 +511,15 @@ static void faults(const char *name, unsigned partitions, const char *compressio
             end = rig_child(&rig);
         }
         CU_ASSERT_EQUAL(end, RIG_DONE);
-        snprintf(command, sizeof(command),
-                 "cd '%s' && if [ -d sound ] && [ %u != 0 ]; then diff -r -x '.*leat-state' sound "
-                 "faulty; fi",
-                 suite_folder(), fault);
+        snprintf(
+            command, sizeof(command),
+            "cd '%s' && if [ -d sound-c ] && [ %u != 0 ]; then diff -r -x '.*leat-state' sound-c "
+            "faulty-c; fi",
+            suite_folder(), fault);
         CU_ASSERT_EQUAL(system(command), 0);
     }
     CU_ASSERT_EQUAL(failed, 0);
-    snprintf(command, sizeof(command), "cd '%s' && rm -rf sound faulty", suite_folder());
+    snprintf(command, sizeof(command), "cd '%s' && rm -rf sound-c faulty-c", suite_folder());
     CU_ASSERT_EQUAL(system(command), 0);
     free(content);
 }
