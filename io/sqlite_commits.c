@@ -113,8 +113,7 @@ bool commits_claim(struct commits *commits, uint64_t epoch, bool anew, struct er
             database, doing, error,
             "UPDATE leat_commit SET epoch = %lld, updated = " NOW "%s "
             "WHERE pipeline = %Q AND epoch = %lld AND number = %lld",
-            (long long)epoch,
-            anew && !commits->done ? ", record = x'', done = 0, made = NULL, kinds = x''" : "",
+            (long long)epoch, anew ? ", record = x'', done = 0, made = NULL, kinds = x''" : "",
             commits->pipeline, (long long)commits->epoch, (long long)commits->number);
     return done && changed_one(commits, error);
 }

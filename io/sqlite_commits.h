@@ -36,7 +36,8 @@ struct commits {
 /* Reads the row, if there is one; fields are kept until the next read, claim or close. */
 MUST_USE bool commits_read(struct commits *commits, struct error *error);
 /* Takes the row over for `epoch`, in the open transaction; ERROR_STATE where it is not any more as
- * it was read. `anew`: what an unfinished run left there is cleared. */
+ * it was read. `anew`: the record that is there is cleared, so that whoever comes
+ * next begins anew too. */
 MUST_USE bool commits_claim(struct commits *commits, uint64_t epoch, bool anew,
                             struct error *error);
 /* In the open transaction: the record of a checkpoint. ERROR_STATE where another process has taken
