@@ -427,6 +427,41 @@ static void test_flaky(void)
     free(text);
 }
 
+/* Told to stop: what is in flight is answered, what was not asked is rejected; it all balances. */
+static void test_stop(void)
+{
+    enum { COUNT = 2000 };
+    static char program[300];
+    size_t length = 0, size = COUNT * 20;
+    char *text = memory_take(size), *ledger;
+    CHECK(text);
+    for (unsigned i = 0; i < COUNT; i++)
+        length += (size_t)snprintf(text + length, size - length, "{\"k\":\"m%u\"}\n", i);
+    snprintf(program, sizeof(program),
+             "lookup http \"%s/delay/20/{k}\" as x { concurrency 4 } | reject into file "
+             "\"/dev/null\"",
+             url());
+    struct process process = leat_run((struct process){
+        .arguments = {program},
+        .input = text,
+        .input_stays_open = true,
+        .signal_number = SIGINT,
+        .signal_after = 200,
+    });
+    unsigned read = 0, thousands = 0, written = 0, rejected = 0, rejected_thousands = 0;
+    ledger = strstr(process.err, "leat: 2,000 read = ");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(ledger);
+    CU_ASSERT_EQUAL(sscanf(ledger, "leat: %u,%u read = %u written + %u,%u rejected", &thousands,
+                           &read, &written, &rejected_thousands, &rejected),
+                    5);
+    CU_ASSERT_EQUAL(written + rejected_thousands * 1000 + rejected, COUNT);
+    CU_ASSERT(written >= 4);
+    CU_ASSERT_EQUAL(foreign_answers(process.out, written), 0);
+    EXPECT_ERR(process, "(unanswered)");
+    process_free(&process);
+    free(text);
+}
+
 /* ---- processes ---- */
 
 #define CHILD                                                                                      \
@@ -466,4 +501,4 @@ SUITE(lookup, {"answers become fields", test_answers}, {"what is sent", test_req
       {"the breaker lets the peer be", test_breaker}, {"every misbehaviour", test_misbehaviour},
       {"otherwise", test_otherwise}, {"what cannot stand in a URL", test_places},
       {"secrets stay secret", test_secrets}, {"one in five fails", test_flaky},
-      {"child processes", test_exec})
+      {"told to stop", test_stop}, {"child processes", test_exec})
