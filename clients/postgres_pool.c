@@ -243,12 +243,15 @@ struct pool_wait *postgres_pool_reap(struct postgres_pool *pool)
 static void wait_expire(struct postgres_pool *pool, struct pool_wait *wait)
 {
     struct postgres_pool_counts counts;
+    /* behind libpq's `connection to server at … failed: `, for there is little room */
+    const char *failed = strstr(pool->trouble, " failed: ");
+    const char *trouble = failed ? failed + strlen(" failed: ") : pool->trouble;
     postgres_pool_counts(pool, &counts);
     snprintf(wait->detail, sizeof(wait->detail),
              "no connection within %.1f s: %u of %u in use, %u opening, %u waiting%s%.80s",
              (double)pool->settings.wait / NANOSECONDS, counts.used, pool->settings.most,
              counts.connecting, counts.waiting, pool->pause ? "; " : "",
-             pool->pause ? pool->trouble : "");
+             pool->pause ? trouble : "");
     wait_end(pool, wait);
 }
 
