@@ -127,7 +127,7 @@ struct lookup_gather {
                                        it is a failed lookup */
     struct lookup_call *open;       /* being gathered, or NULL */
     int64_t due;
-    struct buffer keys; /* its keys so far: [k1,k2 */
+    struct buffer keys;          /* its keys so far: [k1,k2 */
     struct lookup_ask *suspects; /* one of these keys was refused: each is asked for alone */
 };
 
