@@ -117,6 +117,14 @@ static void help_overview(FILE *out)
         out);
 }
 
+const char help_replay[] =
+    "REJECTED is what `reject into` or --reject has written. Its records are read as the "
+    "pipeline's "
+    "`from` would, from the first statement on; the inputs need not be there any more. The place "
+    "in REJECTED is remembered: another replay reads only what was added since. What is rejected "
+    "again is added to --reject FILE, or to REJECTED.again.ndjson. Sinks that would replace what "
+    "they have (files, `mode replace`) are refused; -o FILE takes the records in their place.";
+
 void help_command(FILE *out, enum command command)
 {
     const struct command_spec *spec = &command_specs[command];
@@ -126,6 +134,10 @@ void help_command(FILE *out, enum command command)
     }
     fprintf(out, "leat %s %s\n  ", spec->name, spec->operands);
     print_wrapped(out, spec->doc, 2, 2);
+    if (command == COMMAND_REPLAY) {
+        fputs("\n  ", out);
+        print_wrapped(out, help_replay, 2, 2);
+    }
     fputs("\nOptions\n", out);
     print_options(out, 1u << command);
 }

@@ -16,6 +16,8 @@ int command_program(const struct arguments *arguments);
 /* The usage in a few lines, and with all options; `help` writes the second for one command. */
 void help_usage(FILE *out);
 void help_command(FILE *out, enum command command);
+/* What a line of the table has no room for. */
+extern const char help_replay[];
 /* The man page as roff, and the completion script of a shell. */
 void help_man(FILE *out);
 void help_completion(FILE *out, const char *shell);

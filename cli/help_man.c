@@ -139,6 +139,9 @@ void help_man(FILE *out)
     for (size_t i = COMMAND_RUN; i < COMMAND_COUNT; i++)
         print_paragraph(out, command_specs[i].name, command_specs[i].operands,
                         command_specs[i].doc);
+    fputs(".SS leat replay\n", out);
+    print_roff(out, help_replay);
+    fputc('\n', out);
     print_options(out);
     print_language(out);
     fputs(".SH EXIT STATUS\n", out);

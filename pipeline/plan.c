@@ -297,7 +297,7 @@ static bool sink_open(struct plan *plan, struct plan_sink *entry, const struct s
     bool rejects = entry == &plan->rejects, implicit = options == NULL;
     bool dialect = !rejects && plan->to.options;
     if (implicit)
-        options = dialect                            ? plan->to.options
+        options = dialect                           ? plan->to.options
                   : rejects && plan->options.replay ? &plan->replay.append
                                                     : &no_options;
     const struct option_value *path = option_find(options, "path");
@@ -412,6 +412,10 @@ static bool plan_sinks(struct plan *plan, struct error *error)
             continue;
         }
         plan->sink_count = i + 1;
+        if (plan->sinks[i].sink->needs_order && !plan->settings.ordered)
+            diagnostics_error(plan->diagnostics, span,
+                              "of several records with a key the last one counts here, which order "
+                              "none cannot tell: leave order none out");
     }
     return plan->diagnostics->errors == 0 && plan->sink_count > 0;
 }

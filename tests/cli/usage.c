@@ -33,8 +33,11 @@ static const struct {
     {{""}, "the program is empty"},
     {{"  \n"}, "the program is empty"},
     {{"\xff\xfe"}, "is not UTF-8"},
-    {{"state"}, "comes with resuming"},
-    {{"replay", "x"}, "comes with resuming"},
+    {{"state"}, "there is no ./pipeline.conf here; name a file: leat state FILE.conf"},
+    {{"replay"}, "replay needs the file of rejected records"},
+    {{"replay", "x"}, "name a file: leat replay x FILE.conf"},
+    {{"replay", "x", "pass", "y"}, "replay takes one file of rejected records and one pipeline"},
+    {{"state", "--wait"}, "--wait is an option of \"leat run\", not of leat state"},
     {{"help", "wehre"}, "did you mean \"where\"?"},
     {{"eval"}, "takes one expression"},
 };
