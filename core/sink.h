@@ -126,6 +126,7 @@ struct sink {
     const char *name;            /* as shown: "stdout", "file out.ndjson" */
     uint64_t bytes_written;      /* to the system; written by its thread, relaxed atomic */
     uint64_t records_written;
+    bool needs_order; /* set by open: the last of several records counts, so order none is wrong */
     bool appends; /* set by open: what is there stays, so a rerun should bring only what is new */
     /* Of sinks that send: it does again, in the same portions, what a run before may have done
      * already, and wants no checkpoint meanwhile (relaxed atomic); and how many records that are

@@ -123,6 +123,7 @@ static bool options_read(struct sqlite_sink *sink, const struct options *options
     bool replace = option_word_is(options, "mode", "replace");
     sink->base.name = sink->name;
     sink->base.appends = !upsert && !replace;
+    sink->base.needs_order = upsert;
     sink->plan = (struct table_plan){
         .name = sink->table_name,
         .mode = upsert    ? TABLE_UPSERT
