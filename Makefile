@@ -203,6 +203,12 @@ run: deps
 	@echo; sqlite3 -header -column delays.db 'SELECT * FROM delays LIMIT 5'
 	@sqlite3 delays.db "SELECT '… ' || count(*) || ' rows in delays.db, table delays' FROM delays"
 
+# The whole chain, with a demo server and a PostgreSQL of its own.
+.PHONY: enrich
+enrich: deps-test
+	+@$(MAKE) --no-print-directory all servers
+	@python3 examples/enrich/enrich.py --build $(BUILD)
+
 # Man page, completions and the reference are printed by leat itself, from its option tables.
 share = $(BUILD)/share
 SHARED = $(share)/leat.1 $(share)/leat.bash $(share)/_leat $(share)/leat.fish
@@ -246,6 +252,7 @@ clean:
 help:
 	@echo 'make            build $(BUILD)/leat'
 	@echo 'make run        install what is missing, build, run pipeline.conf, show the rows written'
+	@echo 'make enrich     the example of a whole chain: HTTP, a breaker, a connection pool, PostgreSQL'
 	@echo 'make test       install what is missing, build, run all tests (CI=true: sanitizers and fuzz too)'
 	@echo 'make test STEPS="lint unit/core golden"   just these steps'
 	@echo 'make lint       layers, banned calls, sizes, comments, layout'

@@ -214,6 +214,30 @@ def example_test(name, leat):
         yield f'{turn} run', found + equal('part files left', left, [])
 
 
+def enrich(leat):
+    """The whole chain with its servers; its figures against a count by Python. Names and findings."""
+    build = os.path.dirname(leat)
+    ran = subprocess.run([sys.executable, 'examples/enrich/enrich.py', '--build', build],
+                         capture_output=True, text=True, timeout=LIMIT, check=False)
+    if ran.returncode == 77:
+        return [('enrich: skipped, PostgreSQL is not installed', [])]
+    if ran.returncode:
+        return [('enrich', [f'status {ran.returncode}', ran.stderr[-2000:]])]
+    pattern = re.compile(r'(\S+) \S+ \S+ \[[^\]]+\] "[A-Z]+ \S+ [^"]*" \d{3} (?:\d+|-) "[^"]*" ".*"')
+    with gzip.open('examples/data/apache_access.log.gz', 'rt', encoding='utf-8', newline='\n') as file:
+        lines = [line.rstrip('\n') for line in file]
+    clients = [match.group(1) for match in map(pattern.fullmatch, lines) if match]
+    with open('enrich_report.json', encoding='utf-8') as file:
+        report = json.load(file)
+    rows = len(clients)
+    return [('enrich: ledger', equal('ledger', [report['read'], report['written'], report['rejected']],
+                                     [len(lines), rows, len(lines) - rows])),
+            ('enrich: rows', equal('rows, places, meanings, clients', ran.stdout.splitlines()[-1],
+                                   f'{rows} | {rows} | {rows} | {len(set(clients))}')),
+            ('enrich: rejects', equal('rejects', len(lines_json('enrich_rejected.ndjson')),
+                                      len(lines) - rows))]
+
+
 def main():
     parser = argparse.ArgumentParser(description='runs the examples')
     parser.add_argument('--leat', default='build/leat')
@@ -226,12 +250,12 @@ def main():
     if files != set(EXAMPLES):
         print(f'FAILED: not tested, or gone: {" ".join(files ^ set(EXAMPLES))}')
         failed += 1
-    for name in arguments.names or EXAMPLES:
+    for name in arguments.names or [*EXAMPLES, 'enrich']:
         with tempfile.TemporaryDirectory() as folder:
             shutil.copytree('examples', os.path.join(folder, 'examples'))
             shutil.copy('pipeline.conf', folder)
             os.chdir(folder)
-            for what, found in example_test(name, leat):
+            for what, found in enrich(leat) if name == 'enrich' else example_test(name, leat):
                 passed, failed = passed + (not found), failed + bool(found)
                 if found:
                     print(f'FAILED: {name}: {what}')
