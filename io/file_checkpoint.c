@@ -67,6 +67,7 @@ bool file_sink_recover(struct sink *base, struct commit_record *record, bool *fo
         return false;
     if (!sink->recovered) {
         bool there;
+        state_file_sweep(sink->state_path);
         if (!state_file_read(sink->state_path, &sink->state, &there, error))
             return error_add_context(error, "cannot go on with %s", sink->target);
         if (there && !state_check(sink, error)) {

@@ -21,8 +21,9 @@
 #define HEADER_SIZE (MAGIC_SIZE + 24) /* magic, version, count, open, start, CRC of these */
 /* CRC, phase, begun, skip, tail_crc (each 4); number, epoch, device, inode, length, tail_length,
  * length of the record (each 8) */
-#define CHECKPOINT_SIZE (5 * 4 + 7 * 8)
-#define LARGEST         (1u << 30) /* a longer file is none of ours */
+#define CHECKPOINT_SIZE  (5 * 4 + 7 * 8)
+#define TEMPORARY_SUFFIX "-new"
+#define LARGEST          (1u << 30) /* a longer file is none of ours */
 
 char *side_path(const char *target, const char *kind)
 {
@@ -197,6 +198,17 @@ bool state_file_read(const char *path, struct state *state, bool *found, struct 
     return done;
 }
 
+void state_file_sweep(const char *path)
+{
+    size_t size = strlen(path) + sizeof(TEMPORARY_SUFFIX);
+    char *temporary = memory_take(size);
+    if (temporary) {
+        snprintf(temporary, size, "%s" TEMPORARY_SUFFIX, path);
+        (void)unlink(temporary); /* mostly there is none; one that stays is written over */
+    }
+    free(temporary);
+}
+
 bool state_file_remove(const char *path, struct error *error)
 {
     if (!file_unlink(path, error))
@@ -214,11 +226,11 @@ static bool head_make(struct state_writer *writer, const struct state *state, st
     if (state->has_previous)
         length += CHECKPOINT_SIZE + state->previous.record.length;
     writer->head = memory_take(length);
-    size_t size = strlen(writer->path) + sizeof("-new");
+    size_t size = strlen(writer->path) + sizeof(TEMPORARY_SUFFIX);
     writer->temporary = memory_take(size);
     if (!writer->head || !writer->temporary)
         return error_set(error, ERROR_MEMORY, "no memory to write %s", writer->path);
-    snprintf(writer->temporary, size, "%s-new", writer->path);
+    snprintf(writer->temporary, size, "%s" TEMPORARY_SUFFIX, writer->path);
     memcpy(writer->head, MAGIC, MAGIC_SIZE);
     char *at = put_number(writer->head + MAGIC_SIZE, VERSION, 4);
     at = put_number(at, state->has_previous ? 2 : 1, 4);

@@ -57,6 +57,8 @@ bool state_decode(const char *bytes, size_t length, const char *path, struct sta
                   struct error *error);
 void state_close(struct state *state);
 uint32_t state_crc(struct string bytes);
+/* Removes what a run that died while it wrote the file left; for whoever has the lock. Blocking. */
+void state_file_sweep(const char *path);
 /* Removes the file if it is there, durably. Blocking. */
 bool state_file_remove(const char *path, struct error *error);
 

@@ -123,6 +123,28 @@ static bool is_due(const struct run *run)
            (passed >= PERIOD || bytes_written(run) - checkpoint->bytes >= PERIOD_BYTES);
 }
 
+/* By whoever sees that not everybody will come to the barrier: both may, and no other begins. */
+static void checkpoint_abandon(struct run *run)
+{
+    struct checkpoint *checkpoint = &run->checkpoint;
+    atomic_store_explicit(&checkpoint->barrier, UINT64_MAX, memory_order_release);
+    atomic_store_explicit(&checkpoint->phase, CHECKPOINT_IDLE, memory_order_seq_cst);
+    serials_wake(run);
+    sinks_wake(run);
+}
+
+void checkpoint_stop(struct run *run, uint64_t end)
+{
+    struct checkpoint *checkpoint = &run->checkpoint;
+    if (!checkpoint->enabled)
+        return;
+    atomic_store_explicit(&checkpoint->stopped, true, memory_order_seq_cst);
+    /* It has not arrived, so the others have not begun to commit, and will not. */
+    if (atomic_load_explicit(&checkpoint->phase, memory_order_seq_cst) == CHECKPOINT_DRAINS &&
+        atomic_load_explicit(&checkpoint->barrier, memory_order_acquire) > end)
+        checkpoint_abandon(run);
+}
+
 /* A barrier would cut the portions in which a sink sends something again. */
 static bool catches_up(const struct run *run)
 {
@@ -135,7 +157,7 @@ static bool catches_up(const struct run *run)
 void checkpoint_look(struct run *run, bool at_end)
 {
     struct checkpoint *checkpoint = &run->checkpoint;
-    if (!checkpoint->enabled ||
+    if (!checkpoint->enabled || atomic_load_explicit(&checkpoint->stopped, memory_order_relaxed) ||
         atomic_load_explicit(&checkpoint->phase, memory_order_acquire) != CHECKPOINT_IDLE ||
         atomic_load_explicit(&run->discard, memory_order_acquire) || catches_up(run) ||
         !(at_end || is_due(run)))
@@ -147,7 +169,11 @@ void checkpoint_look(struct run *run, bool at_end)
     checkpoint->last_barrier = run->source.next_seq;
     atomic_store_explicit(&checkpoint->arrivals, arrivals, memory_order_relaxed);
     atomic_store_explicit(&checkpoint->barrier, run->source.next_seq, memory_order_release);
-    atomic_store_explicit(&checkpoint->phase, CHECKPOINT_DRAINS, memory_order_release);
+    atomic_store_explicit(&checkpoint->phase, CHECKPOINT_DRAINS, memory_order_seq_cst);
+    if (atomic_load_explicit(&checkpoint->stopped, memory_order_seq_cst)) {
+        checkpoint_abandon(run); /* the stage did not see it yet */
+        return;
+    }
     serials_wake(run);
     sinks_wake(run);
 }
@@ -359,6 +385,8 @@ enum step_result checkpoint_sink(struct sink_actor *sink, bool at_barrier)
     int phase = atomic_load_explicit(&checkpoint->phase, memory_order_acquire);
     uint64_t barrier = atomic_load_explicit(&checkpoint->barrier, memory_order_acquire);
     bool rejects = sink == &run->rejects;
+    if (barrier == UINT64_MAX)
+        return STEP_WAIT_INPUT;
     if (phase == CHECKPOINT_DRAINS && !rejects && at_barrier && sink->arrived != barrier + 1) {
         sink->arrived = barrier + 1;
         checkpoint_arrive(run);

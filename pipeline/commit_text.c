@@ -60,6 +60,7 @@ static void write_position(struct writer *writer, const struct position *positio
     write_number(writer, ",\"line\":", position->line);
     write_number(writer, ",\"record\":", position->record);
     write_number(writer, ",\"frame\":", position->frame);
+    write_number(writer, ",\"frame_offset\":", position->frame_offset);
     write_mark(writer, ",\"head\":", &position->head);
     write_mark(writer, ",\"tail\":", &position->tail);
     write_string(writer, ",\"key\":", position->key);
@@ -221,6 +222,7 @@ static void read_position(struct reader *reader, struct value record, struct pos
     position->line = read_number(reader, map, "line");
     position->record = read_number(reader, map, "record");
     position->frame = read_number(reader, map, "frame");
+    position->frame_offset = read_number(reader, map, "frame_offset");
     position->head = read_mark(reader, map, "head");
     position->tail = read_mark(reader, map, "tail");
     position->key = read_string(reader, map, "key");

@@ -107,54 +107,99 @@ static bool adds(const struct recovery *recovery)
     return true;
 }
 
-/* The smallest checkpoint of the sinks; *base is a standing that has it. */
-static enum where decide(struct recovery *recovery, struct standing **base, struct error *error)
+/* How the sinks stand to each other, without the rejects'. */
+struct survey {
+    bool all_done, found_done; /* all have a finished run's record; all that have any */
+    bool none;
+    uint64_t top;              /* the largest number */
+    struct standing *base;     /* one of the smallest */
+    struct standing *finished; /* a finished run's, where others have a commit behind it */
+    bool absent;               /* one has nothing, where others have */
+    bool ahead_back;           /* those with the largest number can go back from it */
+};
+
+static bool can_go_back(const struct standing *standing)
 {
-    bool none = true, all_done = true, found_done = true;
-    *base = NULL;
+    return (standing->sink->sink->sink->ops->traits & SINK_RECOVERABLE) != 0;
+}
+
+static struct survey survey_make(struct recovery *recovery)
+{
+    struct survey survey = {.all_done = true, .found_done = true, .none = true, .ahead_back = true};
     for (uint32_t i = 0; i < recovery->count; i++) {
         struct standing *standing = &recovery->standings[i];
+        const struct commit_record *record = &standing->record;
         if (standing->rejects)
             continue;
-        none &= !standing->found;
-        all_done &= standing->found && standing->record.done;
-        found_done &= !standing->found || standing->record.done;
-        if (standing->found && (!*base || standing->record.number < (*base)->record.number))
-            *base = standing;
+        survey.absent |= !standing->found;
+        survey.none &= !standing->found;
+        survey.all_done &= standing->found && record->done;
+        survey.found_done &= !standing->found || record->done;
+        if (!standing->found)
+            continue;
+        if (!survey.base || record->number < survey.base->record.number)
+            survey.base = standing;
+        if (record->number > survey.top)
+            survey.top = record->number;
     }
-    if (none || recovery->run->plan->options.fresh)
-        return BEGIN_ANEW;
-    if (all_done)
-        return adds(recovery) ? ADD_TO : BEGIN_ANEW;
-    if (!recovery->run->checkpoint.enabled)
-        return found_done ? BEGIN_ANEW : GO_ON; /* which it cannot, and says so */
-    uint64_t number = (*base)->record.number;
+    for (uint32_t i = 0; i < recovery->count; i++) {
+        struct standing *standing = &recovery->standings[i];
+        if (standing->rejects || !standing->found)
+            continue;
+        if (standing->record.number == survey.top)
+            survey.ahead_back &= can_go_back(standing);
+        else if (standing->record.done)
+            survey.finished = standing;
+    }
+    return survey;
+}
+
+/* Whether the rejects of the run that the sinks have finished have still to get their name. */
+static bool rejects_wait(const struct recovery *recovery, uint64_t number)
+{
     for (uint32_t i = 0; i < recovery->count; i++) {
         const struct standing *standing = &recovery->standings[i];
-        bool back = (standing->sink->sink->sink->ops->traits & SINK_RECOVERABLE) != 0;
-        if (standing->rejects)
-            continue;
-        if (!standing->found || standing->record.number > number + back) {
+        if (standing->rejects && standing->found && standing->record.final &&
+            !standing->record.done && standing->record.number == number &&
+            string_equal_text(standing->text.fingerprint, recovery->run->plan->fingerprint))
+            return true;
+    }
+    return false;
+}
+
+static enum where cannot(const struct recovery *recovery, uint64_t number, struct error *error)
+{
+    for (uint32_t i = 0; i < recovery->count; i++) {
+        const struct standing *standing = &recovery->standings[i];
+        if (!standing->rejects && (!standing->found || standing->record.number != number))
             error_set(error, ERROR_STATE,
                       "%s does not stand where the other sinks do (checkpoint %llu, they at %llu): "
                       "its state was removed or is another run's; --fresh begins anew",
                       standing->sink->actor.name, (unsigned long long)standing->record.number,
                       (unsigned long long)number);
-            return CANNOT;
-        }
     }
-    return GO_ON;
+    return CANNOT;
+}
+
+/* The record of an interrupted run of another pipeline, or NULL. */
+static const struct commit_text *changed_text(const struct recovery *recovery)
+{
+    for (uint32_t i = 0; i < recovery->count; i++) {
+        const struct standing *standing = &recovery->standings[i];
+        if (!standing->rejects && standing->found && !standing->record.done &&
+            !string_equal_text(standing->text.fingerprint, recovery->run->plan->fingerprint))
+            return &standing->text;
+    }
+    return NULL;
 }
 
 /* A changed pipeline over a half-finished run: files begin anew, databases keep what they have. */
-static enum where judge_change(struct recovery *recovery, const struct commit_text *text,
+static enum where judge_change(const struct recovery *recovery, const struct commit_text *text,
                                struct error *error)
 {
     bool files = true;
-    if (string_equal_text(text->fingerprint, recovery->run->plan->fingerprint))
-        return GO_ON;
     for (uint32_t i = 0; i < recovery->count; i++)
-        files &= (recovery->standings[i].sink->sink->sink->ops->traits & SINK_RECOVERABLE) != 0;
+        files &= can_go_back(&recovery->standings[i]);
     if (files) {
         log_line("the pipeline has changed since the run that was interrupted: beginning anew");
         return BEGIN_ANEW;
@@ -164,6 +209,38 @@ static enum where judge_change(struct recovery *recovery, const struct commit_te
               "are in the database: run the old one to its end, or --fresh to begin anew",
               (unsigned long long)text->totals.written);
     return CANNOT;
+}
+
+/* The checkpoint that all sinks have or can go back to; *base is a standing that has it. */
+static enum where decide(struct recovery *recovery, struct standing **base, struct error *error)
+{
+    struct survey survey = survey_make(recovery);
+    *base = survey.base;
+    if (survey.none || recovery->run->plan->options.fresh)
+        return BEGIN_ANEW;
+    const struct commit_text *changed = changed_text(recovery);
+    if (changed)
+        return judge_change(recovery, changed, error);
+    if (survey.all_done && survey.base->record.number == survey.top) {
+        if (rejects_wait(recovery, survey.top))
+            return GO_ON;
+        return adds(recovery) ? ADD_TO : BEGIN_ANEW;
+    }
+    if (survey.found_done && (!recovery->run->checkpoint.enabled || !adds(recovery)))
+        return BEGIN_ANEW;
+    if (!recovery->run->checkpoint.enabled)
+        return GO_ON; /* which it cannot, and says so */
+    if (survey.absent || survey.finished) {
+        /* in the middle of the run's first commit: not all sinks have it */
+        if (!survey.ahead_back)
+            return cannot(recovery, survey.top, error);
+        *base = survey.finished;
+        return !survey.absent && adds(recovery) ? ADD_TO : BEGIN_ANEW;
+    }
+    uint64_t number = survey.base->record.number;
+    if (number < survey.top && (number + 1 < survey.top || !survey.ahead_back))
+        return cannot(recovery, number, error);
+    return GO_ON;
 }
 
 /* ---- going on ---- */
@@ -180,7 +257,8 @@ static bool restore_stages(struct run *run, const struct commit_text *text, stru
     for (uint32_t i = 0; i + 1 < plan->segment_count; i++) {
         uint32_t index = plan->segments[i].serial;
         struct stage *stage = plan->stages[index].stage;
-        if (stage->ops->restore && !stage->ops->restore(stage, text->stages[index].state, error))
+        if (!run->complete && stage->ops->restore &&
+            !stage->ops->restore(stage, text->stages[index].state, error))
             return error_add_context(error, "%s", stage->label);
     }
     return true;
@@ -272,6 +350,10 @@ static bool go_on(struct recovery *recovery, const struct standing *base, struct
     run->totals.absorbed = text->totals.absorbed;
     run->totals.rejected = text->totals.rejected;
     restore_causes(run, text);
+    if (text->final) { /* only to be published: nothing is read, and no stage adds anything */
+        run->complete = true;
+        atomic_store_explicit(&run->source_stop, true, memory_order_release);
+    }
     if (!restore_stages(run, text, error) || !restore_inputs(run, text, error) ||
         !restore_position(run, text, error) ||
         !resume_all(recovery, base->record.number, text->rejects_number, error))
@@ -307,8 +389,6 @@ static bool recover(struct recovery *recovery, struct error *error)
     }
     run->checkpoint.epoch++;
     enum where where = decide(recovery, &base, error);
-    if (where == GO_ON)
-        where = judge_change(recovery, &base->text, error);
     if (where == CANNOT)
         return false;
     if (where == GO_ON)

@@ -224,7 +224,7 @@ static enum step_result serial_finish(struct serial_actor *serial)
     struct stage *stage = run->plan->stages[run->plan->segments[serial->segment].serial].stage;
     /* what an input that broke off adds up to is no result */
     bool broken = run_failed(run) || atomic_load_explicit(&run->interrupted, memory_order_acquire);
-    if (!stage->ops->finish || broken || discarding(run)) {
+    if (!stage->ops->finish || broken || run->complete || discarding(run)) {
         serial_end(serial, serial->next_seq);
         return STEP_MOVED;
     }
@@ -311,6 +311,7 @@ static enum step_result serial_part(struct serial_actor *serial, struct batch *b
     if (result == STAGE_STOP) {
         CHECK(last);
         serial->stopped = true;
+        checkpoint_stop(run, serial->next_seq);
         atomic_store_explicit(&run->source_stop, true, memory_order_release);
         if (atomic_load_explicit(&run->enough, memory_order_relaxed) < serial->segment)
             atomic_store_explicit(&run->enough, serial->segment, memory_order_release);

@@ -124,6 +124,7 @@ struct checkpoint {
     atomic_int phase; /* enum checkpoint_phase; release by who changes it, acquire by others */
     atomic_ullong
         barrier;          /* UINT64_MAX: none; release by the source's thread and the last to end */
+    atomic_bool stopped;  /* a stage wants no more: none begins; seq_cst, with `phase` */
     atomic_uint arrivals; /* sinks and stages that have still to come to it; acq_rel */
     atomic_uint turn;     /* index in `order` of who commits now; release, acquire */
     struct sink_actor *order[BATCH_MAX_SINKS + 1];
@@ -196,6 +197,7 @@ struct run {
     atomic_bool source_stop; /* no more input is wanted (head, failure, signal) */
     atomic_bool discard;     /* let everything go: the run failed or was aborted */
     atomic_bool interrupted; /* a finite input was not read to its end because of a signal */
+    bool complete;           /* goes on behind a run's last commit; written as `adds` */
     bool adds;               /* to what a finished run left; main thread, before the others */
     bool published;          /* too late for a signal: written where phases change */
     atomic_bool quiet_end;   /* stdout was closed */
@@ -269,6 +271,8 @@ void checkpoint_close(struct run *run);
 /* Source's thread, before it gives out a seq: begins one when it is time; at_end: in any case,
  * because the run stops before the end of its input. */
 void checkpoint_look(struct run *run, bool at_end);
+/* A stage let everything from the seq `end` on go (head): no checkpoint comes about any more. */
+void checkpoint_stop(struct run *run, uint64_t end);
 /* Whether this seq waits behind the barrier. */
 bool checkpoint_holds(const struct run *run, uint64_t seq);
 /* One is under way that a sink with the end `end` has still to take part in. */

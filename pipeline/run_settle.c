@@ -145,6 +145,7 @@ static void settle_position(struct run *run, const struct batch *batch)
     position->offset = batch->content_end;
     position->line = batch->line_end;
     position->frame = batch->frame;
+    position->frame_offset = batch->frame_offset;
     run->position_source = batch->progress->source;
     uint32_t length = batch->overlong ? 0 : batch->progress->text_length;
     uint32_t marked = length < MARK_SIZE ? length : MARK_SIZE;

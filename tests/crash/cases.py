@@ -1,3 +1,4 @@
+# The cases of the kill test; imported by run.py.
 """The cases of the kill test: what each reads, what its pipeline says, and what must come of it by a
 model in plain Python that shares nothing with leat. Records are numbered by n. Used by run.py."""
 import csv
@@ -127,6 +128,13 @@ def counted():
     return [[k, str(m), str(count)] for (k, m), count in counts.items()]
 
 
+def headed():
+    counts = {}
+    for r in kept(well_formed())[:1200]:
+        counts[r['k']] = counts.get(r['k'], 0) + 1
+    return [[k, str(count)] for k, count in counts.items()]
+
+
 def partitions(kind, suffix):
     rows = kept(well_formed())
     return [Target(kind, f'part-k{i}{suffix}', texts([r for r in rows if r['k'] == f'k{i}'], ALL), ALL)
@@ -173,8 +181,14 @@ def cases_all():
              [lines(), Target('csv', 'out.csv.zst', rows, ALL), lines('out.ndjson.gz')]),
         made('file-and-sqlite', 'into file "out.ndjson.zst"\n' + sqlite % 'replace',
              [lines('out.ndjson.zst'), Target('sqlite', 't', rows, ALL)]),
+        made('count-sqlite', sqlite % 'replace', [Target('sqlite', 't', counted(), ['k', 'm', 'count'])],
+             steps=STEPS + 'count by k, m\n'),
+        made('file-append-several', 'into file "out.ndjson" {{ mode append }}\n' + sqlite % 'append',
+             [lines(), Target('sqlite', 't', rows, ALL)], appends=True),
         made('count', 'into file "out.ndjson"', [lines(expected=counted(), columns=['k', 'm', 'count'])],
              steps=STEPS + 'count by k, m\n'),
+        made('head-count', 'into file "out.ndjson"', [lines(expected=headed(), columns=['k', 'count'])],
+             steps=STEPS + 'head 1200\ncount by k\n', rejects=False),
         made('head-skip', 'into file "out.ndjson"', [lines(expected=skipped)],
              steps=STEPS + 'skip 101\nhead 1500\n', rejects=False),
         made('order-none', 'into file "out.ndjson.zst"', [lines('out.ndjson.zst')],

@@ -215,6 +215,7 @@ static bool trial_run(const struct program *program, struct diagnostics *diagnos
         return fail(error.text);
     struct run_options options = {.workers = 1 + trial_below(&trial, 7),
                                   .io = IO_ENGINE_SIMULATED,
+                                  .fresh = true, /* not the failed run of another seed */
                                   .order = trial.any_order ? "none" : "input",
                                   .memory = (trial_below(&trial, 2) ? 8u : 16u) << 20};
     struct simulator_options schedule = {.step_limit = 4000000};
