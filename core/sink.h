@@ -11,6 +11,7 @@
 struct scope;
 struct evaluator;
 struct shared_limits;
+struct stage_counter;
 
 enum sink_traits {
     SINK_BLOCKING = 1,      /* its calls may block (SQLite): own thread in any case */
@@ -118,6 +119,8 @@ struct sink_ops {
     void (*abort)(struct sink *sink, bool keep_part);
     struct batch *(*reclaim)(struct sink *sink); /* as in source_ops */
     void (*close)(struct sink *sink);
+    /* As in stage_ops: fills at most STAGE_COUNTERS (core/stage.h). Any thread. May be NULL. */
+    uint32_t (*counters)(const struct sink *sink, struct stage_counter *counters);
 };
 
 struct sink {

@@ -151,8 +151,28 @@ bool http_send_open(struct http_sink *sink, struct error *error)
     return http_client_connect(&sink->client, count, ANSWER_LIMIT, sink->context->seed, error);
 }
 
+void http_send_count(struct http_sink *sink)
+{
+    struct dispatcher_counts counts;
+    if (!sink->client.dispatcher)
+        return;
+    dispatcher_counts(sink->client.dispatcher, &counts);
+    const uint64_t values[HTTP_COUNTERS] = {
+        [HTTP_REQUESTS] = counts.exchanges,
+        [HTTP_RETRIES] = counts.retries,
+        [HTTP_IN_FLIGHT_MOST] = counts.in_flight_most,
+        [HTTP_BREAKER_OPENED] = counts.breaker_opened,
+        [HTTP_BREAKER_REFUSALS] = counts.breaker_refusals,
+        [HTTP_LATENCY_P50] = (uint64_t)counts.latency_p50,
+        [HTTP_LATENCY_P95] = (uint64_t)counts.latency_p95,
+    };
+    for (unsigned i = 0; i < HTTP_COUNTERS; i++)
+        __atomic_store_n(&sink->counters[i], values[i], __ATOMIC_RELAXED);
+}
+
 void http_send_close(struct http_sink *sink)
 {
+    http_send_count(sink);
     http_client_disconnect(&sink->client);
     for (uint32_t i = 0; i < sink->sending_count; i++) {
         free(sink->sendings[i].body);

@@ -3,6 +3,7 @@
  * sink's. See http_sink_internal.h. */
 #include "core/clock.h"
 #include "core/fault.h"
+#include "core/stage.h"
 #include "io/http_sink_internal.h"
 #include "lang/diagnostic.h"
 
@@ -196,6 +197,7 @@ static enum sink_result http_take(struct sink *base, struct batch **batch, struc
         return SINK_OK;
     }
     wake_set(sink, now);
+    http_send_count(sink);
     return SINK_WAIT;
 }
 
@@ -204,6 +206,7 @@ static enum sink_result http_commit(struct sink *base, const struct commit_recor
                                     struct error *error)
 {
     struct http_sink *sink = (struct http_sink *)base;
+    http_send_count(sink);
     CHECK(sink->held_first == sink->held_end);
     return http_state_commit(sink, record, error);
 }
@@ -223,6 +226,20 @@ static struct batch *http_reclaim(struct sink *base)
     return held_pop(sink);
 }
 
+static uint32_t http_counters(const struct sink *base, struct stage_counter *counters)
+{
+    static const char *const names[HTTP_COUNTERS] = {
+        "requests",         "retries",        "in_flight_most", "breaker_opened",
+        "breaker_refusals", "latency_p50_ns", "latency_p95_ns",
+    };
+    const struct http_sink *sink = (const struct http_sink *)base;
+    for (unsigned i = 0; i < HTTP_COUNTERS; i++)
+        counters[i] =
+            (struct stage_counter){names[i], __atomic_load_n(&sink->counters[i], __ATOMIC_RELAXED)};
+    counters[HTTP_COUNTERS] = (struct stage_counter){"resent_after_unknown", base->resent};
+    return HTTP_COUNTERS + 1;
+}
+
 static const struct sink_ops keeping_ops = {
     .noun = &noun,
     .traits = SINK_BLOCKING | SINK_TRANSACTIONAL,
@@ -237,6 +254,7 @@ static const struct sink_ops keeping_ops = {
     .abort = http_abort,
     .reclaim = http_reclaim,
     .close = http_close,
+    .counters = http_counters,
 };
 
 const struct sink_ops sink_http = {
@@ -250,4 +268,5 @@ const struct sink_ops sink_http = {
     .abort = http_abort,
     .reclaim = http_reclaim,
     .close = http_close,
+    .counters = http_counters,
 };

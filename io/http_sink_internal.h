@@ -72,6 +72,18 @@ struct http_state {
     struct http_intent *noted; /* room for those that are added at once */
 };
 
+/* What is told of the requests; copied from the dispatcher, which ends before the report. */
+enum http_counter {
+    HTTP_REQUESTS,
+    HTTP_RETRIES,
+    HTTP_IN_FLIGHT_MOST,
+    HTTP_BREAKER_OPENED,
+    HTTP_BREAKER_REFUSALS,
+    HTTP_LATENCY_P50,
+    HTTP_LATENCY_P95,
+    HTTP_COUNTERS
+};
+
 struct http_sink {
     struct sink base; /* first */
     struct sink_context *context;
@@ -105,7 +117,8 @@ struct http_sink {
     z_stream deflate;
     bool deflate_open;
     struct http_state state;
-    int64_t hold_until; /* the breaker is open: nothing is sent before */
+    uint64_t counters[HTTP_COUNTERS]; /* relaxed atomic: other threads read them */
+    int64_t hold_until;               /* the breaker is open: nothing is sent before */
     bool failed;
     struct error error;
 };
@@ -161,5 +174,7 @@ bool http_send_open(struct http_sink *sink, struct error *error);
 void http_send_close(struct http_sink *sink);
 /* Sends what is ready, takes what was answered. False: failed, see sink.error. */
 bool http_send_step(struct http_sink *sink, int64_t now);
+/* Copies the dispatcher's counts. */
+void http_send_count(struct http_sink *sink);
 
 #endif

@@ -104,6 +104,9 @@ void run_stage(struct run *run, uint32_t index, struct run_stage *stage)
         stage->name = plan->sinks[sink].label;
         stage->count.written = stage->count.read = totals.written;
         actor_times(&run->sinks[sink].actor, stage);
+        const struct sink *own = plan->sinks[sink].sink;
+        if (own->ops->counters)
+            stage->counter_count = own->ops->counters(own, stage->counters);
     } else {
         stage->name = "rejects";
         stage->count.read = stage->count.written = totals.rejected;

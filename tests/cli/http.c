@@ -608,7 +608,8 @@ static const char *const kill_script =
     "env = dict(os.environ, LEAT_CHECKPOINT=checkpoint, LEAT_BATCH_TEXT='16384')\n"
     "killed = 0\n"
     "for i in range(20):\n"
-    "    run = subprocess.Popen([leat, 'run', 'p.conf'], env=env, stderr=subprocess.PIPE)\n"
+    "    run = subprocess.Popen([leat, 'run', 'p.conf', '--report', 'r.json'], env=env,\n"
+    "                           stderr=subprocess.PIPE)\n"
     "    wanted = int(first) * (i + 1)\n"
     "    while i < 3 and run.poll() is None:\n"
     "        if json.loads(get('/stats'))['paths'].get('bulk', 0) >= wanted: run.kill()\n"
@@ -743,6 +744,10 @@ static void in_flight(void)
     EXPECT_STATUS(process, 0);
     EXPECT_ALL_STORED();
     CU_ASSERT(http_server_stat(&server, "in_flight_most") == 5);
+    char *report = file_read(path_join(folder, "report.json"));
+    CU_ASSERT(report && strstr(report, "\"requests\": 20, \"retries\": 0, \"in_flight_most\": 5,"));
+    CU_ASSERT(report && strstr(report, "\"resent_after_unknown\": 0}"));
+    free(report);
     process_free(&process);
     char program[800];
     snprintf(program, sizeof(program),
@@ -752,7 +757,7 @@ static void in_flight(void)
              server.url, server.url);
     process = run(program);
     EXPECT_STATUS(process, 0);
-    char *report = file_read(path_join(folder, "report.json"));
+    report = file_read(path_join(folder, "report.json"));
     const char *seconds = report ? strstr(report, "\"seconds\":") : NULL;
     /* 20 requests, the first at once */
     CU_ASSERT(seconds && strtod(seconds + 10, NULL) >= 19 / 50.0);
