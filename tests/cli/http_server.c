@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/suite.h"
+
 #define PATIENCE 30000 /* ms */
 
 extern char **environ;
@@ -117,4 +119,78 @@ unsigned http_server_stored(const struct http_server *server, unsigned count, un
     }
     free(text);
     return total;
+}
+
+/* ---- what the tests share ---- */
+
+struct http_server server;
+const char *folder;
+unsigned stored_times[RECORDS + 1];
+
+/* A server and a folder with in.ndjson: {"id":0} … */
+void stand_begin(void)
+{
+    static char text[RECORDS * 16];
+    size_t used = 0;
+    http_server_start(&server);
+    folder = folder_make();
+    for (unsigned i = 0; i < RECORDS; i++)
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "{\"id\":%u}\n", i);
+    file_write(path_join(folder, "in.ndjson"), text);
+}
+
+void stand_end(void)
+{
+    http_server_stop(&server);
+}
+
+struct process stand_run(const char *program)
+{
+    return leat_run(
+        (struct process){.folder = folder, .arguments = {program, "--report", "report.json"}});
+}
+
+void expect_ledger_at(unsigned read, unsigned written, unsigned rejected, int line)
+{
+    char *report = file_read(path_join(folder, "report.json"));
+    static const char *const names[] = {"\"read\":", "\"written\":", "\"rejected\":"};
+    const unsigned wanted[] = {read, written, rejected};
+    for (size_t i = 0; i < 3; i++) {
+        const char *found = report ? strstr(report, names[i]) : NULL;
+        unsigned long number = found ? strtoul(found + strlen(names[i]), NULL, 10) : 999999999;
+        if (number != wanted[i])
+            fprintf(stderr, "line %d: %s%lu, not %u\n", line, names[i], number, wanted[i]);
+        CU_ASSERT(number == wanted[i]);
+    }
+    free(report);
+}
+
+static bool listed(const unsigned *list, unsigned id)
+{
+    for (; *list != RECORDS; list++)
+        if (*list == id)
+            return true;
+    return false;
+}
+
+/* Every record is stored once, but for those of the list, which ends with RECORDS. */
+void expect_stored_but_at(const unsigned *missing, int line)
+{
+    unsigned wrong = 0;
+    http_server_stored(&server, RECORDS, stored_times);
+    for (unsigned i = 0; i < RECORDS; i++)
+        wrong += stored_times[i] != (listed(missing, i) ? 0 : 1);
+    if (wrong || stored_times[RECORDS])
+        fprintf(stderr, "line %d: %u records are not stored as they should be\n", line, wrong);
+    CU_ASSERT(wrong == 0 && stored_times[RECORDS] == 0);
+}
+
+unsigned lines_of(const char *name)
+{
+    char *text = file_read(path_join(folder, name));
+    unsigned count = 0;
+    for (const char *at = text; at && (at = strchr(at, '\n')); at++)
+        count++;
+    free(text);
+    return count;
 }
