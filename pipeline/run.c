@@ -275,6 +275,18 @@ static void watch_stall(struct run *run, int64_t now)
     }
 }
 
+/* What happened in stages (a breaker opened) is logged when it does so first; how often is told at
+ * the end. */
+static void watch_events(struct run *run)
+{
+    for (uint32_t i = 0; i < run->plan->stage_count; i++) {
+        const struct stage_causes *events = run->plan->stages[i].stage->events;
+        uint32_t count = events ? __atomic_load_n(&events->count, __ATOMIC_ACQUIRE) : 0;
+        for (; run->events_told[i] < count; run->events_told[i]++)
+            log_line("%s: %s", run->plan->stages[i].label, events->items[run->events_told[i]].text);
+    }
+}
+
 static void watch_limits(struct run *run, int64_t now)
 {
     const struct plan *plan = run->plan;
@@ -311,6 +323,7 @@ bool run_wait(struct run *run, int64_t timeout)
             return true;
         int64_t now = clock_monotonic();
         watch_stall(run, now);
+        watch_events(run);
         watch_limits(run, now);
         if (now >= end)
             return false;

@@ -222,6 +222,8 @@ struct run {
     uint32_t never_seen_count;
     char sampled[RUN_MAX_SAMPLED][64]; /* names of the first record; guarded by settle_lock */
     uint32_t sampled_count;
+    uint32_t
+        events_told[PLAN_MAX_STAGES]; /* causes in stage.events that were logged; main thread */
     uint64_t stall_moves;
     int64_t stall_since;
     bool stall_said;
