@@ -210,7 +210,16 @@ static void refusals(void)
         process_free(&leat);
     }
     expect_rows(folder, FIRST_ROWS);
-    struct process leat = replay(folder, "absent.ndjson", NULL, NULL);
+    struct process leat =
+        leat_run((struct process){.folder = folder, .arguments = {"replay", "rejected.ndjson"}});
+    EXPECT_STATUS(leat, 2);
+    EXPECT_ERR(leat, "name a file: leat replay rejected.ndjson FILE.conf");
+    process_free(&leat);
+    leat = leat_run((struct process){.folder = folder, .arguments = {"state"}});
+    EXPECT_STATUS(leat, 2);
+    EXPECT_ERR(leat, "name a file: leat state FILE.conf");
+    process_free(&leat);
+    leat = replay(folder, "absent.ndjson", NULL, NULL);
     EXPECT_STATUS(leat, 1);
     EXPECT_ERR(leat, "cannot replay absent.ndjson");
     process_free(&leat);
@@ -253,8 +262,8 @@ static void lines_without_records(void)
     free(text);
 }
 
-/* Killed again and again while it replays 300,000 records of two headers, run until it is done: each
- * is there once. */
+/* Killed again and again while it replays 300,000 records of two headers, run until it is done:
+ * each is there once. */
 static void killed(void)
 {
     static const char script[] =

@@ -269,7 +269,7 @@ static void records_make(const char *path, size_t size, size_t longest, unsigned
     while (done < size) {
         size_t length = draw(&seed) % 16 == 0 ? draw(&seed) % longest : draw(&seed) % 60;
         header = draw(&seed) % 4 == 0 ? draw(&seed) % headers : header;
-        done += (size_t)sprintf(expected + done, "%u", header);
+        done += (size_t)snprintf(expected + done, 16, "%u", header);
         fprintf(file, "{\"stage\":\"put\",\"record\":\"%u", header);
         for (size_t i = 0; i < length; i++) {
             char byte = " \"\\abcdefghijklmnopqrstuvwxyz/0"[draw(&seed) % 31];
