@@ -155,8 +155,12 @@ static bool connection_reach(struct sqlite_transport *sqlite, struct job *job)
     if (code != SQLITE_OK || !sqlite->statement) {
         bool invalid = code == SQLITE_ERROR || code == SQLITE_OK;
         job->hopeless = invalid;
+        int place = sqlite3_error_offset(sqlite->connection);
         fail(job, invalid ? OUTCOME_INVALID : OUTCOME_CONNECT, "prepare the query",
              sqlite->connection);
+        size_t length = strlen(job->detail);
+        if (invalid && place >= 0)
+            snprintf(job->detail + length, sizeof(job->detail) - length, " at byte %d", place + 1);
     } else if (rest[strspn(rest, "; \t\r\n")] != 0) {
         job->outcome = OUTCOME_INVALID;
         job->hopeless = true;

@@ -280,7 +280,7 @@ static void test_wrong_statement(void)
         expect_failure(dsn(), records, rest, i == 2 ? 2 : 1, cases[i][1]);
     }
     expect_failure(sqlite_path(), records, "\"SELECT nme FROM users WHERE id = $1\" with k as u", 1,
-                   "no such column: nme");
+                   "no such column: nme at byte 8");
     free(records);
 }
 
