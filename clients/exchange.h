@@ -56,12 +56,12 @@ struct exchange {
     struct string answer;    /* body, decompressed; transport memory until exchange_release */
     struct string next_link; /* HTTP: target of a Link header with rel="next", or empty */
     bool answer_is_json;     /* by its content type */
-    bool hopeless;           /* SQL, with INVALID: the statement is wrong, whatever its parameters */
-    int64_t retry_after;     /* nanoseconds from now that the peer asked to wait for, or 0 */
-    int64_t started;         /* monotonic */
-    int64_t first_byte;      /* monotonic, or 0 */
-    int64_t finished;        /* monotonic */
-    char detail[160];        /* what went wrong, for people, without secrets */
+    bool hopeless;       /* SQL, with INVALID: the statement is wrong, whatever its parameters */
+    int64_t retry_after; /* nanoseconds from now that the peer asked to wait for, or 0 */
+    int64_t started;     /* monotonic */
+    int64_t first_byte;  /* monotonic, or 0 */
+    int64_t finished;    /* monotonic */
+    char detail[160];    /* what went wrong, for people, without secrets */
     /* the transport's */
     void *state;
     struct exchange *next;

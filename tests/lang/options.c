@@ -168,8 +168,8 @@ static void sums_of_strings(void)
     snprintf(source, sizeof(source),
              "lookup sql 'u:' + secret('%s') + '@' + env('LEAT_TEST_HOST') with a, b.c as x", path);
     found = parse_and_dump(source);
-    CU_ASSERT_STRING_EQUAL(found,
-                           "sql query=secret \"u:p@ss@db\" with parameters[a, b.c] as name=\"x\"\n");
+    CU_ASSERT_STRING_EQUAL(
+        found, "sql query=secret \"u:p@ss@db\" with parameters[a, b.c] as name=\"x\"\n");
     free(found);
     unsetenv("LEAT_TEST_HOST");
     remove(path);
