@@ -12,36 +12,28 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "clients/sqlite_row.h"
+#include "clients/sqlite_session.h"
 #include "core/clock.h"
 #include "core/fault.h"
 #include "core/raw.h"
 #include "core/thread.h"
 
-#define PATIENCE        (5 * NANOSECONDS)
-#define PARK            (10 * NANOSECONDS)
-#define PARAMETERS_MOST 64
-#define QUESTION_SOFT   ((size_t)16 << 10)
-#define QUESTION_LIMIT  ((size_t)1 << 20)
-#define ANSWER_SOFT     ((size_t)64 << 10)
-#define STEPS_UNWATCHED 1000 /* of SQLite's machine, until it asks whether to go on */
+#define PATIENCE       (5 * NANOSECONDS)
+#define PARK           (10 * NANOSECONDS)
+#define QUESTION_SOFT  ((size_t)16 << 10)
+#define QUESTION_LIMIT ((size_t)1 << 20)
+#define ANSWER_SOFT    ((size_t)64 << 10)
 
 enum job_state { JOB_QUEUED, JOB_RUNS, JOB_FINISHED };
 
 struct job {
-    struct job *next;                         /* in a queue, or free */
-    struct job *made;                         /* the one made before it */
-    struct job *older, *newer;                /* the actor's: exchanges that are not over */
-    struct exchange *exchange;                /* the actor's; NULL: nobody waits any more */
-    enum job_state state;                     /* under lock */
-    atomic_bool unwanted;                     /* the actor sets it; the thread stops at it */
-    struct buffer question;                   /* text and bytes of the parameters */
-    struct value parameters[PARAMETERS_MOST]; /* resolved; raw: JSON text in `question` */
-    uint32_t parameter_count;
-    struct buffer answer;
-    enum outcome outcome;
-    bool hopeless;
-    char detail[160];
+    struct job *next;          /* in a queue, or free */
+    struct job *made;          /* the one made before it */
+    struct job *older, *newer; /* the actor's: exchanges that are not over */
+    struct exchange *exchange; /* the actor's; NULL: nobody waits any more */
+    enum job_state state;      /* under lock */
+    struct buffer texts;       /* of the parameters */
+    struct sqlite_question question;
 };
 
 struct jobs {
@@ -52,9 +44,6 @@ struct sqlite_transport {
     struct transport base;
     char *path;
     char *query;
-    bool rows;
-    size_t answer_limit;
-    int64_t patience;
     struct thread thread;
     struct event work; /* something was queued, or the end */
     atomic_bool ending;
@@ -66,12 +55,8 @@ struct sqlite_transport {
     struct job *free;
     struct job *oldest, *newest; /* by the time they were started */
     struct jobs over;
-    struct exchange *unstarted; /* for want of memory; over */
-    /* the thread's */
-    sqlite3 *connection;
-    sqlite3_stmt *statement;
-    struct sqlite_columns columns;
-    struct job *running;
+    struct exchange *unstarted;    /* for want of memory; over */
+    struct sqlite_session session; /* the thread's */
 };
 
 static const struct transport_ops sqlite_ops;
@@ -113,156 +98,6 @@ static void unlock(struct sqlite_transport *sqlite)
 
 /* ---- the thread ---- */
 
-static void fail(struct job *job, enum outcome outcome, const char *doing, sqlite3 *connection)
-{
-    job->outcome = outcome;
-    snprintf(job->detail, sizeof(job->detail), "cannot %s: %s", doing,
-             connection ? sqlite3_errmsg(connection) : "no memory");
-}
-
-static void connection_leave(struct sqlite_transport *sqlite)
-{
-    sqlite3_finalize(sqlite->statement);
-    sqlite3_close(sqlite->connection);
-    sqlite_columns_close(&sqlite->columns);
-    sqlite->statement = NULL;
-    sqlite->connection = NULL;
-}
-
-/* SQLite asks from time to time; other than 0 interrupts the query. */
-static int interrupt_asked(void *context)
-{
-    const struct sqlite_transport *sqlite = context;
-    return sqlite->running &&
-           atomic_load_explicit(&sqlite->running->unwanted, memory_order_relaxed);
-}
-
-static bool connection_reach(struct sqlite_transport *sqlite, struct job *job)
-{
-    if (sqlite->statement)
-        return true;
-    const char *rest = NULL;
-    if (sqlite3_open_v2(sqlite->path, &sqlite->connection,
-                        SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
-        fail(job, OUTCOME_CONNECT, "open the database", sqlite->connection);
-        connection_leave(sqlite);
-        return false;
-    }
-    sqlite3_busy_timeout(sqlite->connection, (int)(sqlite->patience / 1000000));
-    sqlite3_progress_handler(sqlite->connection, STEPS_UNWATCHED, interrupt_asked, sqlite);
-    int code = sqlite3_prepare_v3(sqlite->connection, sqlite->query, -1, SQLITE_PREPARE_PERSISTENT,
-                                  &sqlite->statement, &rest);
-    if (code != SQLITE_OK || !sqlite->statement) {
-        bool invalid = code == SQLITE_ERROR || code == SQLITE_OK;
-        job->hopeless = invalid;
-        int place = sqlite3_error_offset(sqlite->connection);
-        fail(job, invalid ? OUTCOME_INVALID : OUTCOME_CONNECT, "prepare the query",
-             sqlite->connection);
-        size_t length = strlen(job->detail);
-        if (invalid && place >= 0)
-            snprintf(job->detail + length, sizeof(job->detail) - length, " at byte %d", place + 1);
-    } else if (rest[strspn(rest, "; \t\r\n")] != 0) {
-        job->outcome = OUTCOME_INVALID;
-        job->hopeless = true;
-        snprintf(job->detail, sizeof(job->detail), "a lookup is one statement");
-    } else if (!sqlite_columns_take(&sqlite->columns, sqlite->statement)) {
-        fail(job, OUTCOME_BROKEN, "read the columns", NULL);
-    } else {
-        return true;
-    }
-    connection_leave(sqlite);
-    return false;
-}
-
-static int value_bind(sqlite3_stmt *statement, int index, struct value value)
-{
-    switch ((enum value_kind)value.kind) {
-    case VALUE_BOOL:
-        return sqlite3_bind_int(statement, index, value.boolean);
-    case VALUE_INT:
-        return sqlite3_bind_int64(statement, index, value.integer);
-    case VALUE_DOUBLE:
-        return sqlite3_bind_double(statement, index, value.real);
-    case VALUE_STRING:
-        return sqlite3_bind_text64(statement, index, value.text, value.length, SQLITE_STATIC,
-                                   SQLITE_UTF8);
-    case VALUE_BYTES:
-        return sqlite3_bind_blob64(statement, index, value.text, value.length, SQLITE_STATIC);
-    default:
-        return sqlite3_bind_null(statement, index);
-    }
-}
-
-static bool parameters_bind(struct sqlite_transport *sqlite, struct job *job)
-{
-    sqlite3_stmt *statement = sqlite->statement;
-    int wanted = sqlite_parameters_wanted(statement);
-    if (wanted != (int)job->parameter_count) {
-        job->outcome = OUTCOME_INVALID;
-        job->hopeless = true;
-        snprintf(job->detail, sizeof(job->detail),
-                 wanted < 0 ? "a parameter is written ?, ?1 or $1, not by a name"
-                            : "the query has %d parameters, and %u are given",
-                 wanted, job->parameter_count);
-        return false;
-    }
-    for (int i = 1; i <= sqlite3_bind_parameter_count(statement); i++) {
-        int number = sqlite_parameter_number(statement, i);
-        if (value_bind(statement, i, job->parameters[number - 1]) == SQLITE_OK)
-            continue;
-        fail(job, OUTCOME_INVALID, "bind a parameter", sqlite->connection);
-        return false;
-    }
-    return true;
-}
-
-/* Runs the bound statement and writes the answer. */
-static void query_run(struct sqlite_transport *sqlite, struct job *job)
-{
-    struct buffer *answer = &job->answer;
-    bool fits = !sqlite->rows || buffer_append_byte(answer, '[');
-    uint64_t count = 0;
-    int code;
-    while (fits && (code = sqlite3_step(sqlite->statement)) == SQLITE_ROW) {
-        if (count == 0 && !sqlite_columns_renew(&sqlite->columns, sqlite->statement)) {
-            fail(job, OUTCOME_BROKEN, "read the columns", NULL);
-            return;
-        }
-        fits = (count++ == 0 || buffer_append_byte(answer, ',')) &&
-               sqlite_row_append(&sqlite->columns, sqlite->statement, answer);
-        if (!sqlite->rows && fits) {
-            code = SQLITE_DONE;
-            break;
-        }
-    }
-    if (!sqlite->rows && count == 0)
-        fits = fits && buffer_append(answer, "null", 4);
-    if (sqlite->rows)
-        fits = fits && buffer_append_byte(answer, ']');
-    if (fits && code == SQLITE_DONE) {
-        job->outcome = OUTCOME_ANSWER;
-    } else if (!fits) {
-        job->outcome = OUTCOME_LARGE;
-        snprintf(job->detail, sizeof(job->detail), "the rows are longer than %zu bytes",
-                 sqlite->answer_limit);
-    } else {
-        fail(job, OUTCOME_BROKEN, "run the query", sqlite->connection);
-    }
-}
-
-static void job_run(struct sqlite_transport *sqlite, struct job *job)
-{
-    if (!connection_reach(sqlite, job))
-        return;
-    if (parameters_bind(sqlite, job))
-        query_run(sqlite, job);
-    sqlite3_reset(sqlite->statement); /* its error was that of the step */
-    sqlite3_clear_bindings(sqlite->statement);
-    bool unwanted = atomic_load_explicit(&job->unwanted, memory_order_relaxed);
-    if (job->outcome == OUTCOME_BROKEN && !unwanted)
-        connection_leave(sqlite); /* the next one looks for the database anew */
-}
-
 static void worker(void *argument)
 {
     struct sqlite_transport *sqlite = argument;
@@ -278,10 +113,7 @@ static void worker(void *argument)
                 event_wait(&sqlite->work, seen, PARK);
             continue;
         }
-        sqlite->running = job;
-        if (!atomic_load_explicit(&job->unwanted, memory_order_relaxed))
-            job_run(sqlite, job);
-        sqlite->running = NULL;
+        sqlite_session_run(&sqlite->session, &job->question);
         lock(sqlite);
         job->state = JOB_FINISHED;
         jobs_add(&sqlite->finished, job);
@@ -290,7 +122,7 @@ static void worker(void *argument)
         ssize_t written = write(sqlite->base.descriptor, &one, sizeof(one));
         CHECK(written == (ssize_t)sizeof(one)); /* its counter holds 2^64 - 2 */
     }
-    connection_leave(sqlite);
+    sqlite_session_leave(&sqlite->session);
 }
 
 /* ---- jobs (the actor) ---- */
@@ -305,28 +137,28 @@ static struct job *job_make(struct sqlite_transport *sqlite)
         job = memory_take_zeroed(1, sizeof(*job));
         if (!job)
             return NULL;
-        if (!buffer_open(&job->question, size_min(QUESTION_SOFT, QUESTION_LIMIT), QUESTION_LIMIT,
+        if (!buffer_open(&job->texts, size_min(QUESTION_SOFT, QUESTION_LIMIT), QUESTION_LIMIT,
                          &ignored)) {
             free(job);
             return NULL;
         }
-        if (!buffer_open(&job->answer, size_min(ANSWER_SOFT, sqlite->answer_limit),
-                         sqlite->answer_limit, &ignored)) {
-            buffer_close(&job->question);
+        if (!buffer_open(&job->question.answer, size_min(ANSWER_SOFT, sqlite->session.answer_limit),
+                         sqlite->session.answer_limit, &ignored)) {
+            buffer_close(&job->texts);
             free(job);
             return NULL;
         }
         job->made = sqlite->made;
         sqlite->made = job;
     }
-    buffer_reset(&job->question);
-    buffer_reset(&job->answer);
-    job->question.limit = job->question.reserved;
-    job->answer.limit = sqlite->answer_limit;
-    job->hopeless = false;
-    job->detail[0] = 0;
-    job->outcome = OUTCOME_BROKEN;
-    atomic_store_explicit(&job->unwanted, false, memory_order_relaxed);
+    buffer_reset(&job->texts);
+    buffer_reset(&job->question.answer);
+    job->texts.limit = job->texts.reserved;
+    job->question.answer.limit = sqlite->session.answer_limit;
+    job->question.hopeless = false;
+    job->question.detail[0] = 0;
+    job->question.outcome = OUTCOME_BROKEN;
+    atomic_store_explicit(&job->question.unwanted, false, memory_order_relaxed);
     return job;
 }
 
@@ -340,7 +172,7 @@ static void job_free(struct sqlite_transport *sqlite, struct job *job)
 /* A parameter as SQLite takes it, its text in the job's own memory. */
 static bool parameter_copy(struct job *job, struct value value, struct value *copy)
 {
-    struct buffer *text = &job->question;
+    struct buffer *text = &job->texts;
     size_t start = text->length;
     const char *reason;
     *copy = value;
@@ -374,11 +206,11 @@ static bool parameter_copy(struct job *job, struct value value, struct value *co
 
 static bool question_write(struct job *job, const struct request *request)
 {
-    job->parameter_count = request->parameter_count;
-    if (request->parameter_count > PARAMETERS_MOST)
+    job->question.parameter_count = request->parameter_count;
+    if (request->parameter_count > SQLITE_PARAMETERS_MOST)
         return false;
     for (uint32_t i = 0; i < request->parameter_count; i++)
-        if (!parameter_copy(job, request->parameters[i], &job->parameters[i]))
+        if (!parameter_copy(job, request->parameters[i], &job->question.parameters[i]))
             return false;
     return true;
 }
@@ -410,15 +242,15 @@ static void wake_set(struct sqlite_transport *sqlite)
 static void job_over(struct sqlite_transport *sqlite, struct job *job)
 {
     struct exchange *exchange = job->exchange;
-    exchange->outcome = job->outcome;
-    exchange->hopeless = job->hopeless;
+    exchange->outcome = job->question.outcome;
+    exchange->hopeless = job->question.hopeless;
     exchange->finished = clock_monotonic();
-    if (job->outcome == OUTCOME_ANSWER) {
+    if (job->question.outcome == OUTCOME_ANSWER) {
         exchange->first_byte = exchange->finished;
-        exchange->answer = (struct string){job->answer.data, job->answer.length};
+        exchange->answer = (struct string){job->question.answer.data, job->question.answer.length};
         exchange->answer_is_json = true;
     }
-    snprintf(exchange->detail, sizeof(exchange->detail), "%s", job->detail);
+    snprintf(exchange->detail, sizeof(exchange->detail), "%s", job->question.detail);
     jobs_add(&sqlite->over, job);
 }
 
@@ -426,7 +258,7 @@ static void job_over(struct sqlite_transport *sqlite, struct job *job)
 static void job_abandon(struct sqlite_transport *sqlite, struct job *job)
 {
     waiting_remove(sqlite, job);
-    atomic_store_explicit(&job->unwanted, true, memory_order_relaxed);
+    atomic_store_explicit(&job->question.unwanted, true, memory_order_relaxed);
     job->exchange = NULL;
     lock(sqlite);
     bool queued = job->state == JOB_QUEUED;
@@ -456,8 +288,8 @@ static void sqlite_start(struct transport *transport, struct exchange *exchange)
     }
     job->exchange = exchange;
     if (!question_write(job, exchange->request)) {
-        job->outcome = OUTCOME_INVALID;
-        snprintf(job->detail, sizeof(job->detail),
+        job->question.outcome = OUTCOME_INVALID;
+        snprintf(job->question.detail, sizeof(job->question.detail),
                  "the parameters are too many or too long, or one of them has no text");
         job_over(sqlite, job);
     } else {
@@ -515,8 +347,8 @@ static void job_late(struct sqlite_transport *sqlite, struct job *job)
         return;
     }
     late->exchange = exchange;
-    late->outcome = OUTCOME_TIMEOUT;
-    snprintf(late->detail, sizeof(late->detail), "no answer in time");
+    late->question.outcome = OUTCOME_TIMEOUT;
+    snprintf(late->question.detail, sizeof(late->question.detail), "no answer in time");
     job_over(sqlite, late);
 }
 
@@ -578,14 +410,14 @@ static void sqlite_close(struct transport *transport)
 {
     struct sqlite_transport *sqlite = (struct sqlite_transport *)transport;
     for (struct job *job = sqlite->oldest; job; job = job->newer)
-        atomic_store_explicit(&job->unwanted, true, memory_order_relaxed);
+        atomic_store_explicit(&job->question.unwanted, true, memory_order_relaxed);
     atomic_store_explicit(&sqlite->ending, true, memory_order_release);
     event_signal(&sqlite->work);
     thread_join(&sqlite->thread);
     for (struct job *job = sqlite->made, *before; job; job = before) {
         before = job->made;
-        buffer_close(&job->question);
-        buffer_close(&job->answer);
+        buffer_close(&job->texts);
+        buffer_close(&job->question.answer);
         free(job);
     }
     if (sqlite->base.descriptor >= 0)
@@ -606,9 +438,13 @@ struct transport *sqlite_transport_open(const struct sqlite_transport_settings *
     }
     sqlite->path = memory_copy_text(settings->path.data, settings->path.length);
     sqlite->query = memory_copy_text(settings->query.data, settings->query.length);
-    sqlite->rows = settings->rows;
-    sqlite->answer_limit = size_max(settings->answer_limit, 16);
-    sqlite->patience = settings->patience > 0 ? settings->patience : PATIENCE;
+    sqlite->session = (struct sqlite_session){
+        .path = sqlite->path,
+        .query = sqlite->query,
+        .rows = settings->rows,
+        .answer_limit = size_max(settings->answer_limit, 16),
+        .patience = settings->patience > 0 ? settings->patience : PATIENCE,
+    };
     sqlite->queued.tail = &sqlite->queued.first;
     sqlite->finished.tail = &sqlite->finished.first;
     sqlite->over.tail = &sqlite->over.first;
