@@ -69,6 +69,7 @@ bool partition_commits_done(struct partition_commits *commits, struct error *err
 /* Whether a commit of this run, or of the one that it goes on with, may stand. */
 bool partition_commits_stand(const struct partition_commits *commits);
 
+/* Bytes that reached the system. */
 uint64_t partition_files_written(const struct partition_files *files);
 
 #endif

@@ -26,10 +26,12 @@ struct recorded {
 
 static char *numbers_make(unsigned from, unsigned to, size_t *length)
 {
-    char *text = malloc((size_t)(to - from) * 24 + 1);
+    size_t room = (size_t)(to - from) * 32 + 1;
+    char *text = malloc(room);
     size_t at = 0;
     for (unsigned i = from; i < to; i++)
-        at += (size_t)sprintf(text + at, "line %u%.*s\n", i, (int)(i * 7919u % 12), "abcdefghijkl");
+        at += (size_t)snprintf(text + at, room - at, "line %u%.*s\n", i, (int)(i * 7919u % 12),
+                               "abcdefghijkl");
     *length = at;
     return text;
 }
