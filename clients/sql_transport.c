@@ -51,7 +51,8 @@ struct sql_transport {
     struct slot *over; /* first in, first out */
     struct slot **over_tail;
     struct slot *free;
-    struct exchange *unstarted; /* for want of memory; over */
+    struct exchange *unstarted;         /* for want of memory; over */
+    struct sql_transport_totals totals; /* atomic, relaxed: other threads read them */
 };
 
 /* ---- opening ---- */
@@ -103,6 +104,23 @@ void sql_transport_pool_counts(const struct transport *transport,
                                struct postgres_pool_counts *counts)
 {
     postgres_pool_counts(((const struct sql_transport *)transport)->pool, counts);
+}
+
+void sql_transport_totals(const struct transport *transport, struct sql_transport_totals *totals)
+{
+    const struct sql_transport_totals *own = &((const struct sql_transport *)transport)->totals;
+    totals->opened = __atomic_load_n(&own->opened, __ATOMIC_RELAXED);
+    totals->replaced_broken = __atomic_load_n(&own->replaced_broken, __ATOMIC_RELAXED);
+    totals->replaced_old = __atomic_load_n(&own->replaced_old, __ATOMIC_RELAXED);
+}
+
+static void totals_renew(struct sql_transport *transport)
+{
+    struct postgres_pool_counts counts;
+    postgres_pool_counts(transport->pool, &counts);
+    __atomic_store_n(&transport->totals.opened, counts.opened, __ATOMIC_RELAXED);
+    __atomic_store_n(&transport->totals.replaced_broken, counts.replaced_broken, __ATOMIC_RELAXED);
+    __atomic_store_n(&transport->totals.replaced_old, counts.replaced_old, __ATOMIC_RELAXED);
 }
 
 static void slots_free(struct slot *slot)
@@ -432,6 +450,7 @@ static void sql_step(struct transport *base)
     /* connections that came back go to the next in line at once */
     postgres_pool_step(transport->pool);
     waits_reap(transport);
+    totals_renew(transport);
     int64_t wake = postgres_pool_wake(transport->pool);
     for (const struct slot *slot = transport->active; slot; slot = slot->next)
         if (slot->exchange->deadline < wake)

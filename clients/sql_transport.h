@@ -22,5 +22,10 @@ struct transport *sql_transport_open(const struct sql_transport_settings *settin
                                      struct error *error);
 void sql_transport_pool_counts(const struct transport *transport,
                                struct postgres_pool_counts *counts);
+/* Connections so far. Any thread, while the transport is open. */
+struct sql_transport_totals {
+    uint64_t opened, replaced_broken, replaced_old;
+};
+void sql_transport_totals(const struct transport *transport, struct sql_transport_totals *totals);
 
 #endif

@@ -27,6 +27,7 @@ struct sql_lookup {
     struct string query;
     struct node *nodes; /* of paths in `with` */
     struct sql_transport_settings settings;
+    struct transport *transport; /* to PostgreSQL, once it is open; atomic, for the counters */
     const struct expression *parameters[PARAMETERS_MOST];
     uint32_t parameter_count;
     struct value values[PARAMETERS_MOST]; /* of the row at hand */
@@ -155,7 +156,26 @@ static struct transport *sql_connect(struct lookup *lookup, struct error *error)
     sql->settings.query = sql->query;
     sql->settings.rows = rows;
     sql->settings.answer_limit = lookup->answer_limit;
-    return sql_transport_open(&sql->settings, error);
+    struct transport *transport = sql_transport_open(&sql->settings, error);
+    __atomic_store_n(&sql->transport, transport, __ATOMIC_RELEASE);
+    return transport;
+}
+
+static uint32_t sql_counters(const struct stage *stage, struct stage_counter *counters)
+{
+    const struct sql_lookup *sql = (const struct sql_lookup *)stage;
+    const struct transport *transport = __atomic_load_n(&sql->transport, __ATOMIC_ACQUIRE);
+    struct sql_transport_totals totals = {0};
+    uint32_t count = lookup_counters(stage, counters);
+    if (sql->is_sqlite)
+        return count;
+    if (transport)
+        sql_transport_totals(transport, &totals);
+    CHECK(count + 3 <= STAGE_COUNTERS);
+    counters[count++] = (struct stage_counter){"connections_opened", totals.opened};
+    counters[count++] = (struct stage_counter){"connections_broken", totals.replaced_broken};
+    counters[count++] = (struct stage_counter){"connections_aged", totals.replaced_old};
+    return count;
 }
 
 static void sql_close(struct lookup *lookup)
@@ -403,5 +423,5 @@ const struct stage_ops stage_lookup_sql = {
     .open = sql_open,
     .close = lookup_close,
     .async = &lookup_async,
-    .counters = lookup_counters,
+    .counters = sql_counters,
 };

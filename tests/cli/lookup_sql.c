@@ -126,6 +126,9 @@ static void test_each_its_own(void)
     char *report = run_whole(dsn(), ONE, "pool max 8", 100000, USERS);
     CU_ASSERT_EQUAL(report_number(report, "requests"), 100000);
     CU_ASSERT(report_number(report, "in_flight_most") > 1);
+    CU_ASSERT(report_number(report, "connections_opened") >= 1);
+    CU_ASSERT(report_number(report, "connections_opened") <= 8);
+    CU_ASSERT_EQUAL(report_number(report, "connections_broken"), 0);
     free(report);
 }
 
@@ -136,6 +139,17 @@ static void test_batched(void)
     char *report = run_whole(dsn(), ANY, "batch 200 or 20ms  by id", 100000, USERS);
     CU_ASSERT(report_number(report, "requests") >= 500);
     CU_ASSERT(report_number(report, "requests") < 2000);
+    free(report);
+}
+
+/* Connections that grow old are replaced between two queries; nobody notices. */
+static void test_aged(void)
+{
+    if (!dsn())
+        return;
+    char *report = run_whole(dsn(), ONE, "pool max 2  lifetime 50ms", 50000, USERS);
+    CU_ASSERT(report_number(report, "connections_aged") > 4);
+    CU_ASSERT_EQUAL(report_number(report, "requests"), 50000);
     free(report);
 }
 
@@ -396,6 +410,7 @@ static void test_terminated(void)
     pthread_join(trouble.thread, NULL);
     CU_ASSERT(trouble.terminated > 20);
     CU_ASSERT(report_number(report, "retries") > 0);
+    CU_ASSERT(report_number(report, "connections_broken") > 20);
     CU_ASSERT_EQUAL(report_number(report, "requests"), 100000 + report_number(report, "retries"));
     free(report);
 }
@@ -455,9 +470,9 @@ static void test_secret(void)
 }
 
 SUITE(lookup_sql, {"100,000 records, each its own row, in order", test_each_its_own},
-      {"many keys in a query", test_batched}, {"each key asked once with a cache", test_cached},
-      {"SQLite, alone and batched", test_sqlite}, {"values both ways", test_values},
-      {"all rows of a key", test_rows}, {"no row", test_no_row},
+      {"many keys in a query", test_batched}, {"connections grow old", test_aged},
+      {"each key asked once with a cache", test_cached}, {"SQLite, alone and batched", test_sqlite},
+      {"values both ways", test_values}, {"all rows of a key", test_rows}, {"no row", test_no_row},
       {"a wrong statement ends the run", test_wrong_statement},
       {"a poison key is its record's affair", test_poison_key},
       {"no connection is free, or to be had", test_exhausted}, {"timeouts", test_timeouts},
