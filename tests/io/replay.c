@@ -327,6 +327,8 @@ static enum source_result read_some(struct fixture *fixture, unsigned batches,
         CU_ASSERT_EQUAL(batch->origin.line, position->line + 1);
         CU_ASSERT_FALSE(batch->overlong);
         headers_check(batch);
+        CU_ASSERT(batch->text + batch->text_length <=
+                  batch->memory + BATCH_HEADROOM + batch->text_capacity);
         memcpy(text + *length, batch->text, batch->text_length);
         *length += batch->text_length;
         if (batch->text_length > 0 && text[*length - 1] != '\n')
