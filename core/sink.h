@@ -136,7 +136,8 @@ struct sink {
      * (set by resume). */
     bool catches_up;
     uint64_t resent;
-    int64_t wake; /* monotonic: it is asked again at the latest then; 0: no such time */
+    /* SINK_BLOCKING: it is asked again at the latest then (monotonic; 0: no such time). */
+    int64_t wake;
     /* Set by the runtime before take. */
     bool hurry;         /* nothing more is offered until all is taken back: wait for no more */
     int64_t deadline;   /* the run was told to stop: give up then, monotonic; 0: it was not */

@@ -231,7 +231,8 @@ static bool sink_collect(struct sink_actor *sink)
         sink_release(sink, batch);
         return true;
     case SINK_WAIT:
-        sink->actor.wake = target->wake;
+        if (!sink->actor.lends) /* else this may be another's thread */
+            sink->actor.wake = target->wake;
         return false;
     case SINK_CLOSED:
         sink_reader_gone(sink);
