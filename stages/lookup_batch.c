@@ -42,6 +42,16 @@ bool lookup_gather_open(struct stage_context *context, struct lookup *lookup)
     return true;
 }
 
+#define WHOLE_MOST 9007199254740992.0 /* 2^53: up to there each whole number is a double */
+
+/* Where a database compares, 1.0 finds the row whose key is 1, so it is the same key. */
+static struct value key_plain(const struct lookup *lookup, struct value key)
+{
+    bool whole = lookup->kind->makes_key && key.kind == VALUE_DOUBLE && key.real <= WHOLE_MOST &&
+                 key.real >= -WHOLE_MOST && (double)(int64_t)key.real == key.real;
+    return whole ? value_int((int64_t)key.real) : key;
+}
+
 bool lookup_gather_key(struct lookup *lookup, struct evaluation *evaluation, struct string *json,
                        struct string *plain, struct value *error)
 {
@@ -56,7 +66,7 @@ bool lookup_gather_key(struct lookup *lookup, struct evaluation *evaluation, str
         return false;
     if (resolved.kind == VALUE_NULL && lookup->kind->makes_key) {
         *plain = (struct string){"", 1}; /* U+0000, which no key of a row is */
-    } else if (!lookup_scalar_text(resolved, scratch, plain)) {
+    } else if (!lookup_scalar_text(key_plain(lookup, resolved), scratch, plain)) {
         struct string why = STRING("the key is null, a list or a map");
         *error = value_error_text(ERROR_PLACE, why.data, why.length);
         return false;
@@ -212,14 +222,16 @@ static bool spread_open(struct spread *spread, struct arena *arena, uint32_t cou
     return true;
 }
 
-static bool spread_add(struct spread *spread, struct arena *arena, struct value key, uint32_t item)
+static bool spread_add(struct lookup *lookup, struct spread *spread, struct value key,
+                       uint32_t item)
 {
+    struct arena *arena = &lookup->scratch;
     char *scratch = arena_take(arena, NUMBER_TEXT_SIZE + 8);
     struct string text;
     key = value_resolve(key, arena);
     if (!scratch || (key.kind == VALUE_ERROR && key.code == ERROR_ARENA_FULL))
         return false;
-    if (!lookup_scalar_text(key, scratch, &text))
+    if (!lookup_scalar_text(key_plain(lookup, key), scratch, &text))
         return true; /* no key: nobody's */
     struct spread_slot *slot = spread_find(spread, text);
     if (slot->used)
@@ -253,7 +265,7 @@ static bool spread_fill(struct lookup *lookup, struct value items, struct spread
         bool is_map = items.kind == VALUE_MAP;
         struct value key =
             is_map ? items.entries[i].key : element_key(&lookup->gather, items.items[i], arena);
-        if (!spread_add(spread, arena, key, i))
+        if (!spread_add(lookup, spread, key, i))
             return false;
     }
     return true;

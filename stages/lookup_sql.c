@@ -64,7 +64,7 @@ static const struct option_spec sql_options[] = {
      "a connection above min is closed when it had nothing to do for so long; 0s: never"},
     {"acquire", OPTION_DURATION, OPTION_TUNING, NULL, "10s", "how long to wait for a connection"},
     {"statement_timeout", OPTION_DURATION, OPTION_TUNING, NULL, NULL,
-     "the longest that the server works on a query; the server's setting if left out"},
+     "the longest that the server works on a query; as timeout if left out"},
     {"connect_timeout", OPTION_DURATION, OPTION_TUNING, NULL, NULL,
      "how long to wait until a connection stands; 10s if left out"},
     {0},
@@ -267,7 +267,9 @@ static bool pool_read(struct stage_context *context, struct sql_lookup *sql)
         .idle = option_integer(options, "idle", 0),
         .lifetime = option_integer(options, "lifetime", 0),
     };
-    sql->settings.statement_timeout = option_integer(options, "statement_timeout", 0);
+    /* nobody waits for a query any more behind the timeout: the server is to know */
+    sql->settings.statement_timeout =
+        option_integer(options, "statement_timeout", sql->lookup.protections.timeout);
     sql->settings.connect_timeout = option_integer(options, "connect_timeout", 0);
     if (!option_given(options, "concurrency"))
         sql->lookup.protections.concurrency = (uint32_t)most;
