@@ -215,7 +215,9 @@ static bool add_inputs(const struct run *run, struct commit_text *commit)
                                               .size = input->size,
                                               .device = input->device,
                                               .inode = input->inode,
-                                              .modified = input->modified};
+                                              .modified = input->modified,
+                                              .at = input->at};
+            inputs[j].at.key = (struct string){"", 0};
         }
     }
     return true;

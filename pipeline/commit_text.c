@@ -53,13 +53,16 @@ static void write_mark(struct writer *writer, const char *key, const struct posi
     write_text(writer, "}");
 }
 
-static void write_position(struct writer *writer, const struct position *position)
+static void write_position(struct writer *writer, const char *key, const struct position *position)
 {
-    write_number(writer, ",\"position\":{\"input\":", position->input);
+    write_text(writer, key);
+    write_number(writer, "{\"input\":", position->input);
     write_number(writer, ",\"offset\":", position->offset);
     write_number(writer, ",\"line\":", position->line);
     write_number(writer, ",\"record\":", position->record);
     write_number(writer, ",\"frame\":", position->frame);
+    write_number(writer, ",\"frame_offset\":", position->frame_offset);
+    write_number(writer, ",\"state\":", position->state);
     write_number(writer, ",\"frame_offset\":", position->frame_offset);
     write_mark(writer, ",\"head\":", &position->head);
     write_mark(writer, ",\"tail\":", &position->tail);
@@ -79,6 +82,8 @@ static void write_inputs(struct writer *writer, const struct commit_text *commit
             write_hash(writer, ",\"device\":", input->device);
             write_hash(writer, ",\"inode\":", input->inode);
             write_number(writer, ",\"modified\":", (uint64_t)input->modified);
+            if (input->at.offset)
+                write_position(writer, ",\"at\":", &input->at);
             write_text(writer, "}");
         }
         write_text(writer, "]");
@@ -136,7 +141,7 @@ bool commit_text_write(const struct commit_text *commit, struct buffer *buffer)
     write_number(&writer, ",\"epoch\":", commit->epoch);
     write_text(&writer, commit->final ? ",\"final\":true" : ",\"final\":false");
     write_number(&writer, ",\"source\":", commit->source);
-    write_position(&writer, &commit->position);
+    write_position(&writer, ",\"position\":", &commit->position);
     write_ledger(&writer, &commit->totals);
     write_number(&writer, ",\"rejects\":", commit->rejects_number);
     write_text(&writer, ",\"stages\":[");
@@ -214,14 +219,15 @@ static struct position_mark read_mark(struct reader *reader, struct value map, c
                                   .hash = read_hash(reader, mark, "hash")};
 }
 
-static void read_position(struct reader *reader, struct value record, struct position *position)
+static void read_position(struct reader *reader, struct value map, struct position *position)
 {
-    struct value map = read_member(reader, record, "position");
     position->input = (uint32_t)read_number(reader, map, "input");
     position->offset = read_number(reader, map, "offset");
     position->line = read_number(reader, map, "line");
     position->record = read_number(reader, map, "record");
     position->frame = read_number(reader, map, "frame");
+    position->frame_offset = read_number(reader, map, "frame_offset");
+    position->state = read_number(reader, map, "state");
     position->frame_offset = read_number(reader, map, "frame_offset");
     position->head = read_mark(reader, map, "head");
     position->tail = read_mark(reader, map, "tail");
@@ -263,6 +269,10 @@ static void read_inputs(struct reader *reader, struct value record, struct commi
                                               .device = read_hash(reader, map, "device"),
                                               .inode = read_hash(reader, map, "inode")};
             inputs[j].modified = (int64_t)read_number(reader, map, "modified");
+            struct value at =
+                value_resolve(value_member(map, STRING("at"), reader->arena), reader->arena);
+            if (at.kind != VALUE_ABSENT)
+                read_position(reader, at, &inputs[j].at);
         }
     }
 }
@@ -353,7 +363,7 @@ bool commit_text_read(struct commit_text *commit, struct string text, struct are
     commit->final = read_bool(&reader, record, "final");
     commit->source = (uint32_t)read_number(&reader, record, "source");
     commit->rejects_number = read_number(&reader, record, "rejects");
-    read_position(&reader, record, &commit->position);
+    read_position(&reader, read_member(&reader, record, "position"), &commit->position);
     read_ledger(&reader, record, &commit->totals);
     read_stages(&reader, record, commit);
     read_causes(&reader, record, commit);

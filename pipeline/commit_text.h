@@ -13,6 +13,7 @@ struct commit_input {
     uint64_t device;
     uint64_t inode;
     int64_t modified;
+    struct position at; /* how far it was read; all zero: not begun, or it is where position is */
 };
 
 struct commit_stage {

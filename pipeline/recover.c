@@ -314,7 +314,8 @@ static bool restore_inputs(struct run *run, const struct commit_text *text, stru
                                        .size = from->size,
                                        .device = from->device,
                                        .inode = from->inode,
-                                       .modified = from->modified};
+                                       .modified = from->modified,
+                                       .at = from->at};
         }
         plan->sources[i].context.inputs = inputs;
         plan->sources[i].context.input_count = text->input_count[i];
@@ -338,6 +339,51 @@ static bool restore_position(struct run *run, const struct commit_text *text, st
     return source->ops->seek(source, &run->position, error);
 }
 
+/* The sources beside the one that the position lies in: their recorded inputs, from where each was
+ * read to. */
+static bool restore_others(struct run *run, uint32_t first, const struct commit_text *text,
+                           struct error *error)
+{
+    for (uint32_t i = first; i < run->plan->source_count; i++) {
+        struct source *source = run->plan->sources[i].source;
+        bool file = strcmp(source->ops->noun->name, "file") == 0;
+        if (i == text->source)
+            continue;
+        if (!file && run->adds)
+            return error_set(error, ERROR_USAGE,
+                             "only one of several sources may be a database where a run adds to a "
+                             "finished one: make a pipeline of each, or --fresh to read all again");
+        if (file && !source->ops->seek(source, NULL, error))
+            return false;
+    }
+    return true;
+}
+
+/* What the last run read under these names was something else. */
+static void say_replaced(const struct run *run)
+{
+    uint32_t count = 0;
+    const char *name = NULL;
+    for (uint32_t i = 0; i < run->plan->source_count; i++) {
+        const struct source *source = run->plan->sources[i].source;
+        for (uint32_t j = 0; j < source->input_count; j++) {
+            if (!source->inputs[j].replaced)
+                continue;
+            name = name ? name : source->inputs[j].name;
+            count++;
+        }
+    }
+    if (count == 1)
+        log_line("%s is another file than the one that was read under this name: it is read from "
+                 "its start",
+                 name);
+    else if (count > 1)
+        log_line(
+            "%u files (%s, …) are others than those that were read under their names: they are "
+            "read from their start",
+            count, name);
+}
+
 static bool go_on(struct recovery *recovery, const struct standing *base, struct error *error)
 {
     struct run *run = recovery->run;
@@ -356,8 +402,10 @@ static bool go_on(struct recovery *recovery, const struct standing *base, struct
     }
     if (!restore_stages(run, text, error) || !restore_inputs(run, text, error) ||
         !restore_position(run, text, error) ||
+        !restore_others(run, text->source + 1, text, error) ||
         !resume_all(recovery, base->record.number, text->rejects_number, error))
         return false;
+    say_replaced(run);
     log_line("going on where a run was interrupted: behind %llu records (checkpoint %llu)",
              (unsigned long long)text->totals.read, (unsigned long long)base->record.number);
     return true;
@@ -370,8 +418,12 @@ static bool add_to(struct recovery *recovery, const struct standing *base, struc
     for (uint32_t i = 0; i < run->plan->source_count; i++)
         run->plan->sources[i].context.incremental = true;
     run->adds = true;
-    return restore_inputs(run, &base->text, error) && restore_position(run, &base->text, error) &&
-           resume_all(recovery, base->record.number, 0, error);
+    if (!restore_inputs(run, &base->text, error) || !restore_position(run, &base->text, error) ||
+        !restore_others(run, 0, &base->text, error))
+        return false;
+    run->source.current = 0; /* what is new may be in any of them */
+    say_replaced(run);
+    return resume_all(recovery, base->record.number, 0, error);
 }
 
 static bool recover(struct recovery *recovery, struct error *error)

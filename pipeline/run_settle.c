@@ -146,6 +146,7 @@ static void settle_position(struct run *run, const struct batch *batch)
     position->line = batch->line_end;
     position->frame = batch->frame;
     position->frame_offset = batch->frame_offset;
+    position->state = batch->state_end;
     run->position_source = batch->progress->source;
     uint32_t length = batch->overlong ? 0 : batch->progress->text_length;
     uint32_t marked = length < MARK_SIZE ? length : MARK_SIZE;
@@ -157,6 +158,9 @@ static void settle_position(struct run *run, const struct batch *batch)
         position->tail = batch->tail;
     memcpy(run->position_key, batch->key, batch->key_length);
     position->key = (struct string){run->position_key, batch->key_length};
+    struct source *source = run->plan->sources[run->position_source].source;
+    if (batch->ends_input && batch->origin.input < source->input_count)
+        source->inputs[batch->origin.input].at = *position;
 }
 
 static void settle_account(struct run *run, struct batch *batch)

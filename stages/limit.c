@@ -16,7 +16,8 @@ static const struct option_spec limit_options[] = {
     {"name", OPTION_NAME, OPTION_POSITIONAL, NULL, NULL,
      "a limit that several statements share; one of them gives its rate"},
     {"rate", OPTION_RATE, OPTION_TUNING, NULL, NULL, "the rate of a named limit"},
-    {"burst", OPTION_INTEGER, OPTION_TUNING, NULL, "1", "how many may pass at once after a pause"},
+    {"burst", OPTION_INTEGER, OPTION_TUNING, NULL, NULL,
+     "how many may pass at once after a pause; left out: what comes in a millisecond, at least 1"},
     {0},
 };
 
@@ -39,9 +40,10 @@ static struct bucket *limit_bucket(struct stage_context *context, struct error *
 {
     const struct option_value *name = option_find(context->options, "name");
     double rate = option_real(context->options, "amount", 0);
-    int64_t burst = option_integer(context->options, "burst", 1);
     if (!(rate > 0))
         rate = option_real(context->options, "rate", 0);
+    /* waking for each record alone would itself be a limit */
+    int64_t burst = option_integer(context->options, "burst", (int64_t)(rate / 1000) + 1);
     if (name)
         return bucket_shared(context->shared, name->text, rate, burst, error);
     struct bucket *bucket = rate > 0 ? bucket_open(rate, burst) : NULL;
