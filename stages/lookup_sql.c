@@ -14,6 +14,7 @@
 #define PARAMETERS_MOST 32
 #define POOL_LEAST      0
 #define POOL_MOST       10
+#define SQLITE_QUERIES  16 /* that wait for the thread: it never does */
 #define IDLE_CHECK      (15 * NANOSECONDS)
 
 struct sql_lookup {
@@ -55,9 +56,11 @@ static const struct option_spec sql_options[] = {
      "stop; left out, failures reject, and no row is null"},
     {"retry_budget", OPTION_PERCENT, OPTION_TUNING, NULL, NULL,
      "tries again and hedges are at most this share of first tries; no such bound if left out"},
+    {"concurrency", OPTION_INTEGER, OPTION_TUNING, NULL, NULL,
+     "queries in flight at most; if left out, as many as the pool has connections, for SQLite 16"},
     {"pool", OPTION_PHRASE, OPTION_TUNING, "[min N] max N", NULL,
      "connections: kept open once there is something to ask, and at most; min 0 max 10 if left "
-     "out; concurrency is the same if left out"},
+     "out"},
     {"lifetime", OPTION_DURATION, OPTION_TUNING, NULL, "30m",
      "a connection is replaced when it is so old; 0s: never"},
     {"idle", OPTION_DURATION, OPTION_TUNING, NULL, "5m",
@@ -235,6 +238,8 @@ static bool sqlite_open_words(struct stage_context *context, struct sql_lookup *
                                      "%s is for connections to PostgreSQL: an SQLite database is "
                                      "a file, which one thread reads",
                                      words[i]);
+    if (!option_given(context->options, "concurrency"))
+        sql->lookup.protections.concurrency = SQLITE_QUERIES;
     struct sql_text shown = {0};
     const char *path = dsn->is_secret ? "database" : NULL;
     char *copy = path ? NULL : memory_copy_text(sql->dsn.data, sql->dsn.length);
