@@ -67,6 +67,8 @@ struct sink_context {
     const char *fingerprint; /* of the pipeline: another one writes other things */
     const char *state_folder;
     bool checkpoints;
+    bool adds; /* the rejects of runs that add to finished ones: files append unless told otherwise
+                */
     uint32_t output; /* index in batch.outputs */
     struct diagnostics *diagnostics;
     struct shared_limits *shared; /* named rate limits (core/stage.h); NULL: there are none */

@@ -161,6 +161,7 @@ static bool file_sink_open(struct sink_context *context, struct sink **result, s
     sink->fd = -1;
     sink->lock_fd = -1;
     sink->append = context->options && option_word_is(context->options, "mode", "append");
+    sink->append |= context->adds && !(context->options && option_given(context->options, "mode"));
     sink->bytes.base.appends = sink->append;
     bool done = file_sink_name(sink, context, error) && target_look(sink, error);
     if (done) {

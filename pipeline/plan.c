@@ -290,6 +290,17 @@ static bool plan_segments(struct plan *plan)
 
 /* ---- sinks ---- */
 
+/* A rerun reads only what is new, so what it rejects adds to what was rejected before. */
+static bool rejects_add(const struct plan *plan)
+{
+    bool adds = plan->sink_count > 0;
+    for (uint32_t i = 0; i < plan->sink_count; i++)
+        adds &= plan->sinks[i].sink->appends;
+    for (uint32_t i = 0; i < plan->source_count; i++)
+        adds &= plan->sources[i].source->replayable && plan->sources[i].source->incremental >= 0;
+    return adds;
+}
+
 /* `options` NULL: there is no statement; the command line says what is written. */
 static bool sink_open(struct plan *plan, struct plan_sink *entry, const struct sink_ops *ops,
                       const struct options *options, struct span span, struct error *error)
@@ -320,6 +331,7 @@ static bool sink_open(struct plan *plan, struct plan_sink *entry, const struct s
                 .open_files = 64,
                 .timeout = option_integer(options, "timeout", 0),
             },
+        .adds = rejects && rejects_add(plan),
         .pipeline = plan->name,
         .fingerprint = plan->fingerprint,
         .state_folder = plan->state_folder[0] ? plan->state_folder : NULL,

@@ -9,7 +9,8 @@ static void print_inputs(const struct commit_text *text, FILE *out)
         for (uint32_t j = 0; j < text->input_count[i]; j++) {
             const struct commit_input *input = &text->inputs[i][j];
             bool here = i == text->source && j == text->position.input;
-            bool read = i < text->source || (i == text->source && j < text->position.input);
+            bool read = input->at.offset > 0 || i < text->source ||
+                        (i == text->source && j < text->position.input);
             fprintf(out, "  input    %.*s, %" PRIu64 " bytes, ", (int)input->name.length,
                     input->name.data, input->size);
             if (here)
