@@ -59,23 +59,26 @@ static uint32_t key_of(uint32_t record, uint32_t keys)
 /* {"k":KEY}, a line each. */
 static char *records_make(uint32_t count, uint32_t keys)
 {
-    char *text = memory_take(count * (size_t)24 + 1), *to = text;
+    size_t size = count * (size_t)24 + 1;
+    char *text = memory_take(size), *to = text;
     CHECK(text);
     *to = 0;
     for (uint32_t i = 0; i < count; i++)
-        to += sprintf(to, "{\"k\":%u}\n", key_of(i, keys));
+        to += snprintf(to, size - (size_t)(to - text), "{\"k\":%u}\n", key_of(i, keys));
     return text;
 }
 
 /* What they become, in the same order. */
 static char *answers_make(uint32_t count, uint32_t keys)
 {
-    char *text = memory_take(count * (size_t)80 + 1), *to = text;
+    size_t size = count * (size_t)80 + 1;
+    char *text = memory_take(size), *to = text;
     CHECK(text);
     *to = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t key = key_of(i, keys);
-        to += sprintf(to, "{\"k\":%u,\"user\":{\"id\":%u,\"name\":\"user %u\"}}\n", key, key, key);
+        to += snprintf(to, size - (size_t)(to - text),
+                       "{\"k\":%u,\"user\":{\"id\":%u,\"name\":\"user %u\"}}\n", key, key, key);
     }
     return text;
 }
