@@ -61,6 +61,8 @@ bool file_sync_folder(const char *path, struct error *error); /* of the folder t
 bool file_close(int fd, const char *path, struct error *error);
 bool file_unlink(const char *path, struct error *error);
 bool file_truncate(int fd, uint64_t size, const char *path, struct error *error);
+bool file_sync_data(int fd, const char *path,
+                    struct error *error); /* fdatasync; never to be retried */
 /* Reads until `length` bytes or the end of the file, from `offset` (IO_NO_OFFSET: its position).
  * Returns the bytes, or -errno. */
 int64_t file_read(int fd, void *buffer, size_t length, uint64_t offset);

@@ -6,6 +6,7 @@
 
 #include "core/clock.h"
 #include "core/fault.h"
+#include "io/disk_watch.h"
 #include "io/engine_internal.h"
 
 /* Delays are drawn evenly from [0, 2^k) with k from here, so that both near and far are common. */
@@ -146,7 +147,12 @@ static int64_t request_simulate(struct io_simulation *simulation, struct io_requ
     size_t length = request->length;
     if (length > 1 && (random >> 32) % 2 == 0)
         length = 1 + (io_simulation_random(simulation) % (length - 1));
-    return io_request_perform(request, length);
+    int64_t result = io_request_perform(request, length);
+    if (request->kind == IO_WRITE && result > 0 && request->offset != IO_NO_OFFSET)
+        disk_watch_written(request->fd, request->buffer, (size_t)result, request->offset);
+    else if (request->kind == IO_SYNC && result == 0)
+        disk_watch_synced(request->fd);
+    return result;
 }
 
 static void due_complete(struct simulated_engine *engine)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/fault.h"
+#include "io/disk_watch.h"
 #include "io/engine.h"
 
 int file_open(const char *path, int flags, mode_t mode, struct error *error)
@@ -22,6 +23,10 @@ int file_open(const char *path, int flags, mode_t mode, struct error *error)
         bool writes = (flags & O_ACCMODE) != O_RDONLY;
         error_set_errno(error, fault ? fault : errno, "cannot open %s for %s", path,
                         writes ? "writing" : "reading");
+    } else if ((flags & O_ACCMODE) != O_RDONLY) {
+        disk_watch_opened(path, fd);
+        if (flags & O_TRUNC)
+            disk_watch_truncated(fd, 0);
     }
     return fd;
 }
@@ -31,6 +36,7 @@ bool file_rename(const char *from, const char *to, struct error *error)
     int fault = fault_io();
     if (fault || rename(from, to) != 0)
         return error_set_errno(error, fault ? fault : errno, "cannot rename %s to %s", from, to);
+    disk_watch_renamed(from, to);
     return true;
 }
 
@@ -46,6 +52,8 @@ bool file_sync_folder(const char *path, struct error *error)
         return error_add_context(error, "cannot sync the folder of %s", path);
     int fault = fault_io();
     int problem = fault ? fault : fsync(fd) != 0 ? errno : 0;
+    if (!problem)
+        disk_watch_synced(fd);
     close(fd);
     /* Some file systems have folders that cannot be synced, and need it not. */
     if (problem && problem != EINVAL && problem != ENOTSUP)
@@ -67,6 +75,7 @@ bool file_unlink(const char *path, struct error *error)
     int fault = fault_io();
     if (fault || unlink(path) != 0)
         return error_set_errno(error, fault ? fault : errno, "cannot remove %s", path);
+    disk_watch_removed(path);
     return true;
 }
 
@@ -76,6 +85,16 @@ bool file_truncate(int fd, uint64_t size, const char *path, struct error *error)
     if (fault || ftruncate(fd, (off_t)size) != 0)
         return error_set_errno(error, fault ? fault : errno, "cannot cut %s to %llu bytes", path,
                                (unsigned long long)size);
+    disk_watch_truncated(fd, size);
+    return true;
+}
+
+bool file_sync_data(int fd, const char *path, struct error *error)
+{
+    int fault = fault_io();
+    if (fault || fdatasync(fd) != 0)
+        return error_set_errno(error, fault ? fault : errno, "cannot sync %s", path);
+    disk_watch_synced(fd);
     return true;
 }
 
@@ -113,6 +132,8 @@ int64_t file_write(int fd, const void *buffer, size_t length, uint64_t offset)
             return -errno;
         if (put == 0)
             return -EIO;
+        if (put > 0 && offset != IO_NO_OFFSET)
+            disk_watch_written(fd, from, (size_t)put, offset + done);
         done += put > 0 ? (size_t)put : 0;
     }
     return (int64_t)done;

@@ -87,22 +87,30 @@ bool file_sink_recover(struct sink *base, struct commit_record *record, bool *fo
     return true;
 }
 
-/* Removes what an unfinished run left: first its state, so that it is never without its part. */
-static bool leftovers_remove(struct file_sink *sink, struct error *error)
+/* Cuts off what an unfinished run has added; on the disk before its state goes, which knows how
+ * much that is. */
+static bool added_remove(struct file_sink *sink, struct error *error)
 {
     bool unfinished = sink->state.open || sink->state.latest.phase != STATE_DONE;
     struct stat status;
-    if (!state_file_remove(sink->state_path, error))
-        return false;
-    if (!sink->append)
-        return file_unlink(sink->part, error) || error->os_errno == ENOENT;
     if (!unfinished || !path_is_recorded(sink, sink->target, &status))
         return true;
     int fd = file_open(sink->target, O_WRONLY | O_NOFOLLOW, 0, error);
-    bool done = fd >= 0 && file_truncate(fd, sink->state.start, sink->target, error);
+    bool done = fd >= 0 && file_truncate(fd, sink->state.start, sink->target, error) &&
+                file_sync_data(fd, sink->target, error);
     if (fd >= 0)
         close(fd);
     return done;
+}
+
+/* Removes what an unfinished run left: first its state, so that it is never without its part. */
+static bool leftovers_remove(struct file_sink *sink, struct error *error)
+{
+    if (sink->append && !added_remove(sink, error))
+        return false;
+    if (!state_file_remove(sink->state_path, error))
+        return false;
+    return sink->append || file_unlink(sink->part, error) || error->os_errno == ENOENT;
 }
 
 bool file_sink_forget(struct sink *base, struct error *error)
@@ -225,6 +233,8 @@ bool file_append_begin(struct file_sink *sink, struct error *error)
     struct stat status;
     if (fstat(sink->fd, &status) != 0)
         return error_set_errno(error, errno, "cannot look at %s", sink->target);
+    if (!file_sync_folder(sink->target, error)) /* no state without the file that it is about */
+        return false;
     state->open = true;
     state->start = state->latest.length = sink->start_size;
     state->latest.inode = status.st_ino;
@@ -314,6 +324,12 @@ bool file_state_begin(struct file_sink *sink, const struct commit_record *record
                       struct error *error)
 {
     struct string bytes = {record->bytes, record->length};
+    /* No state may be on the disk without the name of the part that it is about. */
+    if (!done && !sink->append && !sink->named_part) {
+        if (!file_sync_folder(sink->part, error))
+            return false;
+        sink->named_part = true;
+    }
     if (done) {
         sink->next = sink->state; /* what the last commit said, if it was this run's */
         sink->next.latest.phase = STATE_DONE;

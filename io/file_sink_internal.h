@@ -22,6 +22,7 @@ struct file_sink {
     bool append;
     bool direct; /* the target is no regular file */
     bool part_made;
+    bool named_part; /* its name is on the disk */
     int fd;
     uint64_t start_size; /* append: what was there before the run */
     enum file_phase phase;

@@ -3,14 +3,21 @@
 #include "io/sqlite_vfs.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
 #include "core/fault.h"
+#include "io/disk_watch.h"
 
 struct seam_file {
     sqlite3_file base;
     sqlite3_io_methods methods; /* its version is that of the file below */
+    /* for who watches the disk */
+    uint64_t inode;
+    uint64_t folder; /* to be synced with the file's first sync, as the system's VFS does; or 0 */
 };
 
 static sqlite3_vfs *system_vfs; /* set once under `once`, then read only */
@@ -44,19 +51,38 @@ static int seam_read(sqlite3_file *file, void *buffer, int size, sqlite3_int64 o
 static int seam_write(sqlite3_file *file, const void *buffer, int size, sqlite3_int64 offset)
 {
     int code = fault_code(SQLITE_IOERR_WRITE);
-    return code ? code : below(file)->pMethods->xWrite(below(file), buffer, size, offset);
+    if (code == SQLITE_OK)
+        code = below(file)->pMethods->xWrite(below(file), buffer, size, offset);
+    if (UNLIKELY(disk_watch != NULL) && code == SQLITE_OK)
+        disk_watch->written(disk_watch->context, ((struct seam_file *)file)->inode, buffer,
+                            (size_t)size, (uint64_t)offset);
+    return code;
 }
 
 static int seam_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     int code = fault_code(SQLITE_IOERR_TRUNCATE);
-    return code ? code : below(file)->pMethods->xTruncate(below(file), size);
+    if (code == SQLITE_OK)
+        code = below(file)->pMethods->xTruncate(below(file), size);
+    if (UNLIKELY(disk_watch != NULL) && code == SQLITE_OK)
+        disk_watch->truncated(disk_watch->context, ((struct seam_file *)file)->inode,
+                              (uint64_t)size);
+    return code;
 }
 
 static int seam_sync(sqlite3_file *file, int flags)
 {
     int code = fault_code(SQLITE_IOERR_FSYNC);
-    return code ? code : below(file)->pMethods->xSync(below(file), flags);
+    if (code == SQLITE_OK)
+        code = below(file)->pMethods->xSync(below(file), flags);
+    struct seam_file *ours = (struct seam_file *)file;
+    if (UNLIKELY(disk_watch != NULL) && code == SQLITE_OK) {
+        disk_watch->synced(disk_watch->context, ours->inode);
+        if (ours->folder)
+            disk_watch->synced(disk_watch->context, ours->folder);
+        ours->folder = 0;
+    }
+    return code;
 }
 
 static int seam_file_size(sqlite3_file *file, sqlite3_int64 *size)
@@ -125,6 +151,27 @@ static int seam_unfetch(sqlite3_file *file, sqlite3_int64 offset, void *memory)
     return below(file)->pMethods->xUnfetch(below(file), offset, memory);
 }
 
+/* The folder that holds the path; 0: it is unknown. */
+static uint64_t folder_inode(const char *path)
+{
+    char folder[4096];
+    struct stat status;
+    snprintf(folder, sizeof(folder), "%s", path);
+    return stat(dirname(folder), &status) == 0 ? status.st_ino : 0;
+}
+
+static void opened_tell(struct seam_file *file, const char *path, int flags)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return;
+    file->inode = status.st_ino;
+    bool journal = (flags & (SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_WAL)) != 0;
+    if (journal && (flags & SQLITE_OPEN_CREATE))
+        file->folder = folder_inode(path);
+    disk_watch->opened(disk_watch->context, path, status.st_ino);
+}
+
 static int seam_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
                      int *flags_out)
 {
@@ -158,6 +205,9 @@ static int seam_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
         .xUnfetch = seam_unfetch,
     };
     file->pMethods = &ours->methods;
+    ours->inode = ours->folder = 0;
+    if (UNLIKELY(disk_watch != NULL) && name && (flags & SQLITE_OPEN_READWRITE))
+        opened_tell(ours, name, flags);
     return SQLITE_OK;
 }
 
@@ -165,7 +215,14 @@ static int seam_delete(sqlite3_vfs *vfs, const char *name, int sync_folder)
 {
     (void)vfs;
     int code = fault_code(SQLITE_IOERR_DELETE);
-    return code ? code : system_vfs->xDelete(system_vfs, name, sync_folder);
+    if (code == SQLITE_OK)
+        code = system_vfs->xDelete(system_vfs, name, sync_folder);
+    if (UNLIKELY(disk_watch != NULL) && code == SQLITE_OK) {
+        disk_watch->removed(disk_watch->context, name);
+        if (sync_folder)
+            disk_watch->synced(disk_watch->context, folder_inode(name));
+    }
+    return code;
 }
 
 /* Everything that is no file operation is the system VFS's own function, called with our struct

@@ -266,7 +266,9 @@ static bool record_write(struct run *run, bool final)
         .source = run->position_source,
         .position = run->position,
         .totals = run->totals,
-        .rejects_number = run->totals.rejected ? checkpoint->number + 1 : 0,
+        .rejects_number = run_leaves_rejects(run)             ? checkpoint->rejects_number
+                          : final || run->totals.rejected > 0 ? checkpoint->number + 1
+                                                              : 0,
     };
     commit.stages = memory_take_zeroed(run->plan->stage_count + 1, sizeof(*commit.stages));
     commit.causes = memory_take_zeroed(2 * RUN_MAX_CAUSES, sizeof(*commit.causes));
@@ -294,7 +296,7 @@ bool checkpoint_assemble(struct run *run, bool final)
         run_fail(run, &error);
         return false;
     }
-    checkpoint->number++;
+    checkpoint->number += !run->complete; /* else it is the last commit's, which stands */
     checkpoint->has_rejects = run->totals.rejected > 0;
     run->record = (struct commit_record){.number = checkpoint->number,
                                          .epoch = checkpoint->epoch,

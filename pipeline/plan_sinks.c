@@ -57,7 +57,8 @@ static bool sink_open(struct plan *plan, struct plan_sink *entry, const struct s
         .source_format = plan->sources[0].source->format,
         .limits =
             {
-                .encoders = plan->settings.workers,
+                /* a simulated run has one thread */
+                .encoders = plan->options.io == IO_ENGINE_SIMULATED ? 0 : plan->settings.workers,
                 .memory = plan->limits.sink_memory,
                 .open_files = 64,
                 .timeout = option_integer(options, "timeout", 0),

@@ -339,6 +339,18 @@ static bool restore_position(struct run *run, const struct commit_text *text, st
     return source->ops->seek(source, &run->position, error);
 }
 
+/* Whether the rejects have a commit of this number, and not yet their name. */
+static bool rejects_stand(const struct recovery *recovery, uint64_t number)
+{
+    for (uint32_t i = 0; i < recovery->count; i++) {
+        const struct standing *standing = &recovery->standings[i];
+        if (standing->rejects && standing->found && !standing->record.done &&
+            standing->record.number == number)
+            return true;
+    }
+    return false;
+}
+
 /* The sources beside the one that the position lies in: their recorded inputs, from where each was
  * read to. */
 static bool restore_others(struct run *run, uint32_t first, const struct commit_text *text,
@@ -398,12 +410,14 @@ static bool go_on(struct recovery *recovery, const struct standing *base, struct
     restore_causes(run, text);
     if (text->final) { /* only to be published: nothing is read, and no stage adds anything */
         run->complete = true;
+        run->keeps_rejects = !rejects_stand(recovery, text->rejects_number);
         atomic_store_explicit(&run->source_stop, true, memory_order_release);
     }
     if (!restore_stages(run, text, error) || !restore_inputs(run, text, error) ||
         !restore_position(run, text, error) ||
         !restore_others(run, text->source + 1, text, error) ||
-        !resume_all(recovery, base->record.number, text->rejects_number, error))
+        !resume_all(recovery, base->record.number, run->keeps_rejects ? 0 : text->rejects_number,
+                    error))
         return false;
     say_replaced(run);
     log_line("going on where a run was interrupted: behind %llu records (checkpoint %llu)",
@@ -418,6 +432,7 @@ static bool add_to(struct recovery *recovery, const struct standing *base, struc
     for (uint32_t i = 0; i < run->plan->source_count; i++)
         run->plan->sources[i].context.incremental = true;
     run->adds = true;
+    run->checkpoint.rejects_number = base->text.rejects_number;
     if (!restore_inputs(run, &base->text, error) || !restore_position(run, &base->text, error) ||
         !restore_others(run, 0, &base->text, error))
         return false;

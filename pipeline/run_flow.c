@@ -335,7 +335,8 @@ enum step_result serial_step(struct actor *actor)
     }
     if (serial->waiting)
         return serial_part(serial, serial->waiting, true);
-    if (!checkpoint_stage(serial))
+    uint64_t saved = serial->saved;
+    if (!checkpoint_stage(serial) || serial->saved != saved)
         return STEP_MOVED;
     struct batch *batch = ring_pop(&serial->resume);
     bool out_of_turn = batch != NULL;

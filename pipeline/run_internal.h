@@ -129,6 +129,7 @@ struct checkpoint {
     atomic_uint turn;     /* index in `order` of who commits now; release, acquire */
     struct sink_actor *order[BATCH_MAX_SINKS + 1];
     uint32_t order_count;
+    uint64_t rejects_number; /* of the finished run that this one adds to; main thread */
     uint64_t number; /* of the last one; guarded by the turn: whoever assembles or ends one */
     uint64_t epoch;
     uint64_t last_barrier; /* source's thread */
@@ -197,6 +198,7 @@ struct run {
     atomic_bool source_stop; /* no more input is wanted (head, failure, signal) */
     atomic_bool discard;     /* let everything go: the run failed or was aborted */
     atomic_bool interrupted; /* a finite input was not read to its end because of a signal */
+    bool keeps_rejects;      /* they have their name already; written as `adds` */
     bool complete;           /* goes on behind a run's last commit; written as `adds` */
     bool adds;               /* to what a finished run left; main thread, before the others */
     bool published;          /* too late for a signal: written where phases change */
@@ -319,6 +321,9 @@ enum step_result async_step(struct actor *actor);
 /* run_sink.c */
 enum step_result sink_step(struct actor *actor);
 enum step_result reject_step(struct actor *actor);
+/* A run that adds to a finished one and found nothing new leaves the rejects of that one: when it
+ * was killed between its last commit and its end, they are all there is to tell of them. */
+bool run_leaves_rejects(const struct run *run);
 /* Commits run->record. STEP_MOVED: done, or failed, which was said; STEP_WAIT_OUTPUT: not yet. */
 enum step_result sink_commit(struct sink_actor *sink);
 /* Hands a finished part to every sink. */

@@ -302,12 +302,15 @@ enum step_result sink_commit(struct sink_actor *sink)
     return STEP_MOVED;
 }
 
-/* A run that adds to a finished one and found nothing new leaves the rejects of that one: when it
- * was killed between its last commit and its end, they are all there is to tell of them. */
+bool run_leaves_rejects(const struct run *run)
+{
+    return run->keeps_rejects || (run->adds && run->totals.read == 0);
+}
+
 static bool leaves_rejects(const struct sink_actor *sink)
 {
     const struct run *run = sink->actor.run;
-    return sink == &run->rejects && run->adds && run->totals.read == 0;
+    return sink == &run->rejects && run_leaves_rejects(run);
 }
 
 /* The final commit, in turn. */
@@ -318,7 +321,8 @@ static enum step_result sink_commit_last(struct sink_actor *sink)
         return STEP_WAIT_INPUT;
     /* before anything is published there is still a way back, also from a reader that never reads
      */
-    enum step_result result = leaves_rejects(sink) ? STEP_MOVED : sink_commit(sink);
+    bool nothing = run->complete || leaves_rejects(sink);
+    enum step_result result = nothing ? STEP_MOVED : sink_commit(sink);
     if (result != STEP_MOVED && !discarding(run))
         return result;
     sink->phase = SINK_COMMITTED;
