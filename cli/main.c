@@ -81,6 +81,10 @@ int main(int count, char **words)
     if (!descriptors_guard())
         return 1;
     descriptors_raise();
+    /* larger than all that goes through stdio at once, so that the end knows why it could not be
+     * written */
+    static char room[1 << 18];
+    (void)setvbuf(stdout, room, _IOFBF, sizeof(room));
     signals_ignore_pipe();
     if (!fault_open())
         return 2;

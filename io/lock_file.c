@@ -22,11 +22,15 @@ static long holder_read(int fd)
     return holder > 0 ? holder : 0;
 }
 
-static bool holder_write(int fd)
+/* 0, or the errno. */
+static int holder_write(int fd)
 {
     char text[24];
     int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    return ftruncate(fd, 0) == 0 && file_write(fd, text, (size_t)length, 0) == length;
+    if (ftruncate(fd, 0) != 0)
+        return errno;
+    int64_t written = file_write(fd, text, (size_t)length, 0);
+    return written == length ? 0 : written < 0 ? (int)-written : ENOSPC;
 }
 
 /* Whether the name still leads to the file that was locked: its last holder may have removed it
@@ -56,13 +60,14 @@ int lock_file_take(const char *path, const char *target, struct error *error)
         int problem = lock_try(fd);
         long holder = problem == EAGAIN ? holder_read(fd) : 0;
         bool ours = problem == 0 && lock_current(fd, path);
-        if (ours && holder_write(fd))
+        int unwritten = ours ? holder_write(fd) : 0;
+        if (ours && unwritten == 0)
             return fd;
         if (ours)
             (void)unlink(path);
         close(fd);
         if (ours)
-            error_set(error, ERROR_IO, "cannot write %s: is the disk full?", path);
+            error_set_errno(error, unwritten, "cannot write %s", path);
         else if (holder)
             error_set(error, ERROR_LOCKED, "another run (process %ld) is writing %s", holder,
                       target);

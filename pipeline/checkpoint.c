@@ -59,6 +59,9 @@ bool checkpoint_open(struct run *run, struct error *error)
     const struct plan *plan = run->plan;
     const char *every = getenv("LEAT_CHECKPOINT");
     checkpoint->enabled = all_can(run);
+    checkpoint->forgets = plan->program->pipeline.length == 0;
+    for (uint32_t i = 0; i < plan->sink_count; i++)
+        checkpoint->forgets &= !plan->sinks[i].sink->appends;
     checkpoint->every = every ? strtoull(every, NULL, 10) : 0;
     checkpoint->ended = run->begin;
     atomic_store_explicit(&checkpoint->barrier, UINT64_MAX, memory_order_relaxed);

@@ -48,7 +48,8 @@ static void source_end(struct source_actor *source)
 {
     struct run *run = source->actor.run;
     source->ended = true;
-    if (run_failed(run) || atomic_load_explicit(&run->interrupted, memory_order_acquire))
+    /* not where the run failed: what has to be mended may be the input */
+    if (!run_failed(run) && atomic_load_explicit(&run->interrupted, memory_order_acquire))
         checkpoint_look(run, true);
     atomic_store_explicit(&run->ends[0], source->next_seq, memory_order_release);
     serials_wake(run);

@@ -120,6 +120,7 @@ enum checkpoint_phase { CHECKPOINT_IDLE, CHECKPOINT_DRAINS, CHECKPOINT_COMMITS }
 
 struct checkpoint {
     bool enabled;     /* every source can be replayed, every sink goes on from its record */
+    bool forgets;     /* a finished run without a name leaves no record behind */
     uint64_t every;   /* a test's: one after so many batches; 0: by time and bytes */
     atomic_int phase; /* enum checkpoint_phase; release by who changes it, acquire by others */
     atomic_ullong

@@ -341,6 +341,11 @@ static enum step_result sink_publish(struct sink_actor *sink)
         result = target->ops->publish(target, &run->record, &error);
     if (result == SINK_WAIT)
         return STEP_WAIT_OUTPUT;
+    /* nobody asks where a line of the shell stands, and its target stands alone */
+    bool forgets = run->checkpoint.forgets && (target->ops->traits & SINK_RECOVERABLE) &&
+                   target->ops->forget && !sink->closed;
+    if (result == SINK_OK && forgets && !target->ops->forget(target, &error))
+        result = SINK_FAIL;
     if (result == SINK_FAIL)
         sink_failed(sink, &error);
     sink->phase = SINK_ENDED;

@@ -198,7 +198,7 @@ def two_runs_on_one_target():
     wait_until(lambda: os.path.exists(PART) and os.path.getsize(PART) > 0, first)
     write('in.ndjson', numbers(0, 10))
     expect_failure(leat('pass', 'in.ndjson', '-o', 'old.ndjson'), f'process {first.pid}',
-                   PART, status=75)
+                   'old.ndjson', status=75)
     check(read('old.ndjson') == OLD, 'the old target has changed')
     feeder.finish()
     status, _, err = end(first)
