@@ -123,6 +123,20 @@ test: deps-test
 lint:
 	@python3 tests/lint/lint.py
 
+# Runs killed and power cut at any instant. `make test` has a share of it: 80 kills, 20,000 cuts.
+N ?= 1000
+STATES ?= 1000000
+.PHONY: crash crash-states crash-planted
+crash: tests
+	@python3 tests/crash/run.py --leat $(BUILD)/leat --kills $(N)
+crash-states: $(BUILD)/tests/pipeline
+	LEAT_CRASH_STATES=$(STATES) $(BUILD)/tests/pipeline crash_states
+# A build with planted bugs, each of which has to be found.
+crash-planted:
+	+@$(MAKE) --no-print-directory BUILD=build/planted CPPDEFS=-DLEAT_PLANTED build/planted/leat \
+	    build/planted/tests/pipeline build/planted/servers/http_server build/planted/servers/postgres
+	@python3 tests/crash/planted.py --build build/planted
+
 # tests/fuzz/NAME.c is a libFuzzer target; all of them run for SECONDS each, one after another.
 # Corpora found stay in build/fuzz/corpus; the seeds in tests/fuzz/corpus are only read.
 FUZZERS = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))

@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "core/fault.h"
+#include "core/planted.h"
 #include "io/file_sink_internal.h"
 #include "io/lock_file.h"
 #include "io/partition_sink.h"
@@ -304,6 +305,13 @@ void file_sink_settle(struct file_sink *sink)
     state_writer_drop(&sink->state_writer);
 }
 
+/* A sync that a planted bug leaves out before the record. */
+static bool sync_planted(const struct file_sink *sink)
+{
+    return planted("record_before_data") || planted("sync_left_out") ||
+           (planted("rejects_unsynced") && strstr(sink->target, "rejects"));
+}
+
 /* Everything that was offered is written and synced; then the state file says so. */
 static enum sink_result file_sink_commit(struct sink *base, const struct commit_record *record,
                                          struct error *error)
@@ -315,11 +323,13 @@ static enum sink_result file_sink_commit(struct sink *base, const struct commit_
     enum sink_result result = SINK_OK;
     if (sink->phase == FILE_WRITING)
         result = byte_sink_finish(&sink->bytes, record->final, error);
-    if (result == SINK_OK && !sink->direct && sink->phase != FILE_STATING)
+    if (result == SINK_OK && !sink->direct && sink->phase != FILE_STATING && !sync_planted(sink))
         result = sync_step(sink, error);
     if (result != SINK_OK)
         return result;
     if (keeps_state && sink->phase != FILE_STATING) {
+        if (planted("acknowledge_before_commit") && record->final && sink->part)
+            (void)file_rename(sink->part, sink->target, error);
         if (!file_state_begin(sink, record, false, error))
             return SINK_FAIL;
         sink->phase = FILE_STATING;
@@ -328,6 +338,8 @@ static enum sink_result file_sink_commit(struct sink *base, const struct commit_
         result = file_state_step(sink, error);
     if (result == SINK_OK)
         sink->phase = record->final ? FILE_SYNCED : FILE_WRITING;
+    if (result == SINK_OK && planted("record_before_data"))
+        (void)file_sync_data(sink->fd, sink->target, error);
     return result;
 }
 
@@ -341,7 +353,7 @@ static bool part_name(struct file_sink *sink, struct error *error)
         return false;
     if (!sink->part)
         return true;
-    if (!file_rename(sink->part, sink->target, error))
+    if (!planted("acknowledge_before_commit") && !file_rename(sink->part, sink->target, error))
         return false;
     sink->part_made = false;
     return true;

@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/fault.h"
+#include "core/planted.h"
 #include "core/hash.h"
 #include "core/sink.h"
 #include "io/lock_file.h"
@@ -455,6 +456,9 @@ static enum sink_result sqlite_commit(struct sink *base, const struct commit_rec
         past = (struct table_past){table->created, table->kinds, table->column_count};
     if (record->final)
         past = (struct table_past){0};
+    if (planted("offset_elsewhere") && !record->final &&
+        (!database_commit(&sink->database, error) || !transaction_begin(sink, error)))
+        return SINK_FAIL;
     if (sink->recorded && !commits_store(&sink->commits, record, &past, error))
         return SINK_FAIL;
     if (!database_commit(&sink->database, error))

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/planted.h"
 #include "pipeline/run_internal.h"
 
 static bool discarding(const struct run *run)
@@ -111,6 +112,11 @@ static void source_give(struct source_actor *source, struct batch *batch)
     struct run *run = source->actor.run;
     batch->seq = source->next_seq++;
     part_begin(run->plan, batch, source->current);
+    if (planted("watermark_maximum")) {
+        CHECK(pthread_mutex_lock(&run->settle_lock) == 0);
+        settle_position(run, batch);
+        CHECK(pthread_mutex_unlock(&run->settle_lock) == 0);
+    }
     /* little text is what an idle input brings: no other thread is woken for it */
     bool here = batch->text_length <= INLINE_TEXT && !run->simulated;
     CHECK(ring_push(&run->inlets[0], batch)); /* as large as the pool */

@@ -331,6 +331,8 @@ enum step_result sink_commit(struct sink_actor *sink);
 void sinks_deliver(struct run *run, struct batch *batch);
 
 /* run_settle.c */
+/* The run's position is behind this batch; under settle_lock. */
+void settle_position(struct run *run, const struct batch *batch);
 /* The last sink gave the part back: accounts for it in the order of seq and sends the batch on. */
 void part_settle(struct run *run, struct batch *batch);
 /* The part needs nothing more: the rest of its batch, or the pool. */

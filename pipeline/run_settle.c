@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/planted.h"
 #include "core/hash.h"
 #include "core/raw.h"
 #include "core/record.h"
@@ -135,7 +136,7 @@ static struct position_mark head_mark(const struct batch *batch)
 }
 
 /* Where a later run would go on, and by what it would know the place again. */
-static void settle_position(struct run *run, const struct batch *batch)
+void settle_position(struct run *run, const struct batch *batch)
 {
     struct position *position = &run->position;
     if (batch->starts_input || run->position_source != batch->progress->source ||
@@ -201,7 +202,7 @@ static void settle_account(struct run *run, struct batch *batch)
     for (int i = 0; i < 4; i++)
         run->seen[i] |= batch->seen[i];
     settle_rejects(run, batch);
-    if (batch->last_part && !batch->created) {
+    if (batch->last_part && !batch->created && !planted("watermark_maximum")) {
         settle_position(run, batch);
     }
 }

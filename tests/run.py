@@ -15,7 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 SUITES = ['core', 'lang', 'formats', 'clients', 'io', 'stages', 'pipeline', 'cli']
-SCRIPTS = ['golden', 'examples', 'model', 'endings', 'conformance', 'same', 'torture']
+SCRIPTS = ['golden', 'examples', 'model', 'endings', 'conformance', 'same', 'torture', 'crash']
 SANITIZERS = {'asan': 'address,undefined', 'tsan': 'thread'}
 FUZZ_SECONDS = '10'
 TIME_LIMIT = 900
