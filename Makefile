@@ -123,6 +123,11 @@ test: deps-test
 lint:
 	@python3 tests/lint/lint.py
 
+# PostgreSQL stopped, its backends terminated, its connections cut at every stage: some minutes.
+.PHONY: faults
+faults: tests
+	@python3 tests/faults/postgres.py --leat $(BUILD)/leat --all
+
 # Runs killed and power cut at any instant. `make test` has a share of it: 80 kills, 20,000 cuts.
 N ?= 1000
 STATES ?= 1000000

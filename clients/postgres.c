@@ -152,7 +152,7 @@ static enum postgres_progress postgres_lose(struct postgres *postgres, const cha
 {
     if (!postgres->failed) {
         postgres->sqlstate[0] = 0;
-        postgres_say(postgres, text);
+        postgres_say(postgres, text[0] ? text : "the server closed the connection");
     }
     postgres->failed = true;
     postgres->lost = true;

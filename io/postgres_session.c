@@ -98,7 +98,9 @@ static bool lock_begin(struct postgres_sink *sink, struct error *error)
     return session_send(sink, PHASE_LOCK, &sql, error);
 }
 
-/* Takes the pipeline's row over: a new epoch, which shuts out whoever had it before. */
+/* Takes the pipeline's row over: a new epoch, which shuts out whoever had it before. Where the
+ * answer was lost, the epoch may be a later one: ours, or that of a run which has come and gone
+ * since (we have the lock) and, by number and record, changed nothing. */
 static bool claim_begin(struct postgres_sink *sink, struct error *error)
 {
     struct sql_text sql = {0};
@@ -106,14 +108,16 @@ static bool claim_begin(struct postgres_sink *sink, struct error *error)
     if (sink->resumed)
         sql_append(&sql,
                    "UPDATE %s SET epoch = epoch + 1, updated = now() WHERE pipeline = %L AND "
-                   "epoch = %d AND number = %d RETURNING epoch, number",
-                   table, &sink->pipeline, &sink->epoch, &sink->number);
+                   "epoch %s %d AND number = %d AND record <> '' RETURNING epoch, number",
+                   table, &sink->pipeline, sink->claim_sent ? ">=" : "=", &sink->epoch,
+                   &sink->number);
     else
         sql_append(&sql,
                    "INSERT INTO %s AS c VALUES (%L, 1, 0, '', false, now()) ON CONFLICT (pipeline) "
                    "DO UPDATE SET epoch = c.epoch + 1, record = '', done = false, updated = now() "
                    "RETURNING epoch, number",
                    table, &sink->pipeline);
+    sink->claim_sent = true;
     return session_send(sink, PHASE_CLAIM, &sql, error);
 }
 
@@ -254,7 +258,7 @@ bool session_lost(struct postgres_sink *sink, bool conflict, struct error *error
                              "is not known: %s",
                              sink->postgres.message);
         sink->in_doubt = true;
-    } else if (sink->in_transaction && sink->given > 0) {
+    } else if (sink->in_transaction && sink->given > 0 && !sink->in_doubt) {
         return replay(sink, conflict, error);
     }
     postgres_disconnect(&sink->postgres);

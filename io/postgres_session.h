@@ -108,6 +108,7 @@ struct postgres_sink {
     bool recorded;      /* the run has checkpoints: recover was called */
     bool locked;        /* by this connection */
     bool commits_there; /* leat_commit */
+    bool claim_sent;    /* perhaps on a connection that was lost before the answer came */
     bool claimed;
     bool resumed; /* an earlier commit of this pipeline stands */
     bool looked;

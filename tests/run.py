@@ -51,6 +51,8 @@ def steps_plain(build):
              Step('lint/planted', ['python3', 'tests/lint/planted.py'])]
     found += suites_of(build)
     make = os.environ.get('MAKE', 'make')
+    faults = ['python3', 'tests/faults/postgres.py', '--leat', f'{build}/leat']
+    found.append(Step('faults/postgres', faults))
     found.append(Step('install', ['sh', 'tests/install.sh', make, build]))
     pages = f'rm -rf {build}/reference && mkdir {build}/reference && ' \
             f'{build}/leat help --markdown {build}/reference && diff -r {build}/reference docs/reference'
