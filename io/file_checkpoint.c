@@ -87,14 +87,35 @@ bool file_sink_recover(struct sink *base, struct commit_record *record, bool *fo
     return true;
 }
 
-/* Cuts off what an unfinished run has added; on the disk before its state goes, which knows how
- * much that is. */
+/* Writes the state and waits for it. */
+static bool state_write_now(struct file_sink *sink, const struct state *state, struct error *error)
+{
+    struct io_engine *engine = sink->bytes.context->engine;
+    if (!state_writer_begin(&sink->state_writer, engine, sink->state_path, state, error))
+        return false;
+    enum state_step step;
+    while ((step = state_writer_step(&sink->state_writer, error)) == STATE_STEP_WAIT)
+        (void)io_engine_wait(engine, NANOSECONDS);
+    return step == STATE_STEP_DONE;
+}
+
+/* Cuts off what an unfinished run has added: first the state says that nothing of it counts, then
+ * it is cut on the disk, then the state may go, which knows how much that is. */
 static bool added_remove(struct file_sink *sink, struct error *error)
 {
     bool unfinished = sink->state.open || sink->state.latest.phase != STATE_DONE;
     struct stat status;
     if (!unfinished || !path_is_recorded(sink, sink->target, &status))
         return true;
+    struct state nothing = {.latest = {.phase = STATE_DONE,
+                                       .device = status.st_dev,
+                                       .inode = status.st_ino,
+                                       .length = sink->state.start,
+                                       .tail_crc = state_crc((struct string){0})},
+                            .start = sink->state.start,
+                            .open = true};
+    if (!state_write_now(sink, &nothing, error))
+        return false;
     int fd = file_open(sink->target, O_WRONLY | O_NOFOLLOW, 0, error);
     bool done = fd >= 0 && file_truncate(fd, sink->state.start, sink->target, error) &&
                 file_sync_data(fd, sink->target, error);
@@ -123,18 +144,6 @@ bool file_sink_forget(struct sink *base, struct error *error)
     sink->named = false;
     sink->recovered = true;
     return true;
-}
-
-/* Writes the state and waits for it. */
-static bool state_write_now(struct file_sink *sink, const struct state *state, struct error *error)
-{
-    struct io_engine *engine = sink->bytes.context->engine;
-    if (!state_writer_begin(&sink->state_writer, engine, sink->state_path, state, error))
-        return false;
-    enum state_step step;
-    while ((step = state_writer_step(&sink->state_writer, error)) == STATE_STEP_WAIT)
-        (void)io_engine_wait(engine, NANOSECONDS);
-    return step == STATE_STEP_DONE;
 }
 
 /* The content of the frame that was open at the previous commit: the beginning of what is a whole
