@@ -146,6 +146,12 @@ static void hex_append(struct sql_text *sql, const void *bytes, size_t length)
     }
 }
 
+/* Whether the commit under way changes the pipeline's row. */
+static bool stores_record(const struct postgres_sink *sink)
+{
+    return sink->recorded && !sink->plain;
+}
+
 /* The rows so far and their record, in one transaction. */
 static bool record_begin(struct postgres_sink *sink, struct error *error)
 {
@@ -163,7 +169,7 @@ static bool record_begin(struct postgres_sink *sink, struct error *error)
         sql.failed |= !swap;
         free(swap);
     }
-    if (!sink->recorded) {
+    if (!stores_record(sink)) {
         sql_append(&sql, "SAVEPOINT leat");
         return session_send(sink, PHASE_RECORD, &sql, error);
     }
@@ -252,7 +258,7 @@ static bool pause_begin(struct postgres_sink *sink, struct error *error)
 bool session_lost(struct postgres_sink *sink, bool conflict, struct error *error)
 {
     if (sink->phase == PHASE_COMMIT && !conflict) {
-        if (!sink->recorded)
+        if (!stores_record(sink))
             return error_set(error, ERROR_DATABASE,
                              "the connection broke while the server committed, and whether it has "
                              "is not known: %s",
@@ -394,7 +400,7 @@ static bool copy_done(struct postgres_sink *sink, struct error *error)
 static bool record_done(struct postgres_sink *sink, struct error *error)
 {
     sink->in_transaction = true;
-    if (sink->recorded && sink->postgres.affected != 1)
+    if (stores_record(sink) && sink->postgres.affected != 1)
         return fenced(sink, error);
     struct sql_text sql = {0};
     sql_append(&sql, "COMMIT");
@@ -403,14 +409,18 @@ static bool record_done(struct postgres_sink *sink, struct error *error)
 
 static bool commit_reached(struct postgres_sink *sink)
 {
-    sink->number = (int64_t)sink->record.number;
+    if (stores_record(sink))
+        sink->number = (int64_t)sink->record.number;
+    sink->commit_done = !sink->plain;
+    sink->plain = false;
+    sink->transaction_rows = sink->transaction_start = 0;
+    __atomic_store_n(&sink->base.commit_wanted, false, __ATOMIC_RELAXED);
     sink->in_transaction = false;
     sink->savepoint = SAVEPOINT_NONE;
     sink->created = false;
     sink->table.filled_exists |= sink->looked;
     sink->given = 0;
     sink->resumed = true;
-    sink->commit_done = true;
     sink->goal = GOAL_NONE;
     sink->phase = PHASE_REST;
     return true;

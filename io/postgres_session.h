@@ -87,6 +87,8 @@ struct postgres_sink {
     struct string *keys;
     struct postgres_settings settings;
     struct postgres_table table;
+    int64_t transaction_rows_most; /* INT64_MAX: any */
+    int64_t transaction_time_most;
     struct string pipeline;                   /* the row of leat_commit */
     _Atomic(struct postgres_layout *) layout; /* for the workers: release when it is known */
     /* the sink's thread from here on (and recover, before it) */
@@ -115,9 +117,12 @@ struct postgres_sink {
     bool in_transaction;
     bool created; /* the table, in the open transaction */
     enum savepoint savepoint;
-    uint64_t given; /* batches of the open transaction that went back to the runtime */
+    uint64_t given;            /* batches of the open transaction that went back to the runtime */
+    int64_t transaction_rows;  /* that went in */
+    int64_t transaction_start; /* monotonic; 0: it has not begun */
     bool committing_wants_table;
     bool commit_done;
+    bool plain; /* a commit that `transaction` asks for, without a record */
     bool swap;
     bool in_doubt;
     int64_t epoch;  /* of this run; while it is not claimed: of the row that was found */

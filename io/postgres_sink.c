@@ -3,7 +3,9 @@
  *
  * A transaction holds all rows since the last commit. Every unit of it is loaded behind a
  * savepoint, so that rows which the server refuses are found and rejected one by one. The row of
- * the pipeline in leat_commit changes in the same transaction, by compare and set. */
+ * the pipeline in leat_commit changes in the same transaction, by compare and set. Where the
+ * runtime cannot say when (the source is a pipe), everything is one transaction, unless
+ * `transaction` was given. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +28,9 @@ static const struct option_spec option_specs[] = {
     {"columns", OPTION_TYPES, 0, TYPES, NULL,
      "types of a table that is made; otherwise found from the first records"},
     {"create", OPTION_WORD, 0, "yes|no", "yes", "whether the table is made if it is missing"},
+    {"transaction", OPTION_PHRASE, OPTION_TUNING, "rows N [or DURATION]", NULL,
+     "when a transaction ends, at the latest; where the run has checkpoints it asks for one; "
+     "one for each checkpoint if left out, one for all where there are none"},
     {"statement_timeout", OPTION_DURATION, OPTION_TUNING, NULL, NULL,
      "the longest that one statement may take; the server's setting if left out"},
     {"connect_timeout", OPTION_DURATION, OPTION_TUNING, NULL, NULL,
@@ -96,6 +101,10 @@ static bool options_read(struct postgres_sink *sink, const struct options *optio
     bool upsert = option_word_is(options, "mode", "upsert");
     bool replace = option_word_is(options, "mode", "replace");
     sink->base.appends = !upsert && !replace;
+    const struct option_value *transaction = option_find(options, "transaction");
+    sink->transaction_rows_most = transaction ? transaction->numbers[0] : INT64_MAX;
+    sink->transaction_time_most =
+        transaction && transaction->numbers[1] >= 0 ? transaction->numbers[1] : INT64_MAX;
     const struct option_value *keys = option_find(options, "key");
     sink->table = (struct postgres_table){
         .schema = option_text(options, "schema", ""),
@@ -272,6 +281,34 @@ static bool unit_begin(struct postgres_sink *sink, struct error *error)
         return !failed;
     sink->goal = GOAL_UNIT;
     sink->moved = clock_monotonic();
+    sink->base.wake = 0;
+    if (!sink->transaction_start)
+        sink->transaction_start = sink->moved;
+    return session_next(sink, error);
+}
+
+/* At the end of what `transaction` allows: begins a commit where the run has no checkpoints, else
+ * wishes for one. */
+static bool transaction_look(struct postgres_sink *sink, struct error *error)
+{
+    bool timed = sink->transaction_time_most < INT64_MAX && sink->transaction_start;
+    int64_t end = timed ? sink->transaction_start + sink->transaction_time_most : INT64_MAX;
+    bool wanted = __atomic_load_n(&sink->base.commit_wanted, __ATOMIC_RELAXED);
+    sink->base.wake = timed && !wanted ? end : 0;
+    if (wanted || !sink->transaction_start ||
+        (sink->transaction_rows < sink->transaction_rows_most &&
+         (!timed || clock_monotonic() < end)))
+        return true;
+    sink->base.wake = 0;
+    if (sink->context->checkpoints) {
+        __atomic_store_n(&sink->base.commit_wanted, true, __ATOMIC_RELAXED);
+        return true;
+    }
+    sink->goal = GOAL_COMMIT;
+    sink->moved = clock_monotonic();
+    sink->record = (struct commit_record){0};
+    sink->swap = sink->committing_wants_table = false;
+    sink->plain = true;
     return session_next(sink, error);
 }
 
@@ -286,7 +323,9 @@ static enum sink_result postgres_take(struct sink *base, struct batch **batch, s
         enum sink_result result = session_drive(sink, error);
         if (result != SINK_OK)
             return result;
-        if (sink->finished > 0)
+        if (!transaction_look(sink, error))
+            return SINK_FAIL;
+        if (sink->finished > 0 || sink->plain)
             continue;
         if (sink->offered_count == 0)
             return SINK_WAIT;
@@ -349,6 +388,7 @@ static void postgres_abort(struct sink *base, bool keep_part)
     sink->locked = false;
     sink->in_transaction = false;
     sink->savepoint = SAVEPOINT_NONE;
+    sink->plain = false;
     sink->given = 0;
     sink->phase = PHASE_REST;
     sink->goal = GOAL_NONE;

@@ -143,6 +143,7 @@ static void unit_finish(struct postgres_sink *sink)
 {
     struct unit *unit = &sink->unit;
     uint64_t written = unit->rows - unit->refused_count;
+    sink->transaction_rows += (int64_t)written;
     __atomic_fetch_add(&sink->base.records_written, written, __ATOMIC_RELAXED);
     __atomic_fetch_add(&sink->base.bytes_written, unit->bytes, __ATOMIC_RELAXED);
     struct postgres_rows rows = rows_of(sink, unit->pieces[0].batch);

@@ -347,6 +347,8 @@ class Faults:
             text = note()
             self.passed += 1
             self.reruns += trial.reruns
+            if trial.reruns:
+                print(*[line for line in trial.said().splitlines() if ": error" in line], sep="\n")
             if text or trial.reruns:
                 print(f'{name}: {text}{trial.reruns} reruns', flush=True)
             trial.close()

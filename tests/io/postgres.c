@@ -433,6 +433,45 @@ static void test_forget(void)
     pg_expect("SELECT count(*) FROM forgotten", "2;");
 }
 
+/* `transaction`: commits where the run has no checkpoints, else the wish for one. */
+static void test_transaction(void)
+{
+    struct pg_rig rig;
+    struct batch *back;
+    if (!pg_server())
+        return;
+    for (int checkpoints = 0; checkpoints < 2; checkpoints++) {
+        pg_query("DROP TABLE IF EXISTS portions");
+        pg_query("CREATE TABLE portions (a bigint)");
+        pg_open(&rig, "portions", "a", "append", NULL, "transaction", "3", NULL);
+        rig.context.checkpoints = checkpoints;
+        PG_FILL(&rig, 0, "1", "2");
+        pg_good(&rig, pg_send_one(&rig));
+        CU_ASSERT_EQUAL(sink_postgres.take(rig.sink, &back, &rig.error), SINK_WAIT);
+        CU_ASSERT_FALSE(rig.sink->commit_wanted);
+        pg_expect("SELECT count(*) FROM portions", "0;");
+        PG_FILL(&rig, 0, "3", "4");
+        pg_good(&rig, pg_send_one(&rig));
+        PG_FILL(&rig, 0, "5");
+        pg_good(&rig, pg_send_one(&rig)); /* behind the commit, if there was one */
+        CU_ASSERT_EQUAL(rig.sink->commit_wanted, checkpoints);
+        pg_expect("SELECT count(*) FROM portions", checkpoints ? "0;" : "4;");
+        pg_good(&rig, pg_commit(&rig, false));
+        CU_ASSERT_FALSE(rig.sink->commit_wanted);
+        pg_expect("SELECT count(*) FROM portions", "5;");
+        pg_good(&rig, pg_end(&rig));
+        pg_close(&rig);
+    }
+    pg_open(&rig, "portions", "a", "append", NULL, "transaction", "1000 or 1", NULL);
+    PG_FILL(&rig, 0, "6");
+    pg_good(&rig, pg_send_one(&rig));
+    PG_FILL(&rig, 0, "7");
+    pg_good(&rig, pg_send_one(&rig));
+    pg_expect("SELECT a FROM portions WHERE a > 5", "6;");
+    sink_postgres.abort(rig.sink, false);
+    pg_close(&rig);
+}
+
 static void test_empty(void)
 {
     struct pg_rig rig;
@@ -458,4 +497,5 @@ SUITE(postgres, {"types of a table that is made", test_made_types},
       {"refused rows have their SQLSTATE", test_refused_rows},
       {"many refused rows", test_many_refused}, {"upsert: the last of a key wins", test_upsert},
       {"replace: swapped or refilled", test_replace}, {"recover, lock and fence", test_recover},
-      {"forget", test_forget}, {"no records", test_empty})
+      {"forget", test_forget}, {"no records", test_empty},
+      {"transaction: rows or time", test_transaction})

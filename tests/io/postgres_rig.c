@@ -53,6 +53,9 @@ static struct option_value *option_put(struct pg_rig *rig, const char *name, con
     struct option_value *value = &rig->values[rig->options.count++];
     *value = (struct option_value){
         .spec = spec_of(name), .text = {text, strlen(text)}, .integer = strtoll(text, NULL, 10)};
+    const char *time = strstr(text, " or "); /* "ROWS or NANOSECONDS" */
+    value->numbers[0] = value->integer;
+    value->numbers[1] = time ? strtoll(time + 4, NULL, 10) : -1;
     return value;
 }
 
