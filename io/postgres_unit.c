@@ -114,7 +114,8 @@ bool unit_open(struct postgres_sink *sink, struct error *error, bool *failed)
         struct postgres_rows rows = rows_of(sink, batch);
         bool noted = !rows.tuples;
         if (unit->piece_count > 0 &&
-            (noted || unit->piece_count == UNIT_BATCHES || unit->bytes + rows.length > UNIT_BYTES))
+            (noted || unit->piece_count == UNIT_BATCHES || unit->bytes + rows.length > UNIT_BYTES ||
+             sink->transaction_rows + unit->rows >= sink->transaction_rows_most))
             break;
         if (!noted) {
             piece_add(unit, batch, &rows);
