@@ -91,8 +91,8 @@ def program_of(mode, dsn):
     if mode == 'source':
         return f'from postgres "{dsn}" {{ table numbers  key n }}\ninto file "out.ndjson"\n' + REJECTS
     options = '  key key' if mode == 'upsert' else ''
-    return f'from file "in.ndjson"\ninto postgres "{dsn}" {{ table {mode}  mode {mode}{options}  ' \
-           'timeout 20s }\n' + REJECTS
+    return f'from file "in.ndjson"\ninto postgres "{dsn}" {{ table {mode}  mode {mode}{options} }}\n' \
+        + REJECTS
 
 
 # ---- the server ----
@@ -387,7 +387,8 @@ class Faults:
     def terminations(self, mode, count, times):
         def disturb(trial, rng):
             process, done = trial.start(rng), 0
-            pause = 1.2 * self.seconds[mode, count] / times
+            # not so often that it cannot even connect between two
+            pause = max(0.06 if mode in TABLES else 0, 1.2 * self.seconds[mode, count] / times)
             while done < times and not wait(process, rng.random() * pause):
                 done += self.server.terminate() > 0
             return process, lambda: f'terminated {done} times, '

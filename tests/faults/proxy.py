@@ -7,7 +7,6 @@ after another, the occurrences of the second being counted from the first on. Ho
     half     half of it does
     sent     it does, and the answer is not waited for
     lost     it does, and both sides are cut off when the server has answered
-    silent   it does not, and nothing more goes either way until the client hangs up
 """
 import os
 import select
@@ -131,7 +130,7 @@ class Proxy:
 
     def pass_on(self, client, server):
         asks, answers = Reader(True), Reader(False)
-        swallows = silent = False
+        swallows = False
         while True:
             ready, _, _ = select.select([client, server, self.ended], [], [])
             if self.ended in ready:
@@ -140,13 +139,10 @@ class Proxy:
                 data = client.recv(1 << 16)
                 if not data:
                     return
-                for kind, whole in asks.messages(data) if not silent else []:
+                for kind, whole in asks.messages(data):
                     how = self.judge(kind, whole)
                     if how == 'unsent':
                         return
-                    if how == 'silent':
-                        silent = True
-                        break
                     server.sendall(whole[:len(whole) // 2] if how == 'half' else whole)
                     if how in ('half', 'sent'):
                         return
@@ -155,8 +151,6 @@ class Proxy:
                 data = server.recv(1 << 16)
                 if not data:
                     return
-                if silent:
-                    continue
                 if not swallows:
                     client.sendall(data)
                 for kind, _ in answers.messages(data):
