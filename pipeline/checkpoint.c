@@ -142,9 +142,10 @@ void checkpoint_stop(struct run *run, uint64_t end)
     if (!checkpoint->enabled)
         return;
     atomic_store_explicit(&checkpoint->stopped, true, memory_order_seq_cst);
-    /* It has not arrived, so the others have not begun to commit, and will not. */
+    /* It has not arrived, so the others have not begun to commit, and will not: stages before it
+     * may never come to the barrier, as it has cut off the rest of the last batch. */
     if (atomic_load_explicit(&checkpoint->phase, memory_order_seq_cst) == CHECKPOINT_DRAINS &&
-        atomic_load_explicit(&checkpoint->barrier, memory_order_acquire) > end)
+        atomic_load_explicit(&checkpoint->barrier, memory_order_acquire) >= end)
         checkpoint_abandon(run);
 }
 
