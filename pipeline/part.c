@@ -303,6 +303,8 @@ static bool segment_try(const struct plan *plan, struct evaluator *evaluator, st
     size_t share = limit - arena->used - reserve;
     if (wanted > 1)
         share /= plan->segment_count - batch->segment;
+    if (plan->segments[batch->segment].serial == UINT32_MAX)
+        share -= share / 4; /* encoding decodes what was only moved so far, and may reject */
     if (wanted)
         memcpy(batch->rows, slice->rows + slice->next, wanted * sizeof(*batch->rows));
     batch->row_count = wanted;
@@ -346,6 +348,7 @@ static void segment_run(const struct plan *plan, struct evaluator *evaluator, st
     batch->progress->encode_rows = batch->rows;
     batch->progress->encode_count = batch->row_count;
     batch->progress->encode_next = 0;
+    batch->progress->encode_mark = arena_mark(&batch->arena);
 }
 
 /* The first record that is still on its way in this batch behind what the part holds. */

@@ -36,6 +36,7 @@ struct batch_progress {
     uint32_t *encode_rows;
     uint32_t encode_count;
     uint32_t encode_next;
+    size_t encode_mark; /* of the arena, behind what the rows to encode need */
     uint32_t reported; /* records of the located text that parts before have accounted for */
     uint32_t boundary; /* this part accounts for records [reported, boundary) */
     uint32_t rejects_boundary; /* … and for the rejects of records before this one */

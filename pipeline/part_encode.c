@@ -109,8 +109,13 @@ static bool encode_attempt(const struct plan *plan, struct evaluator *evaluator,
         memmove(progress->encode_rows + first, progress->encode_rows + first + 1,
                 (progress->encode_count - first) * sizeof(*progress->encode_rows));
         fatal_cut(plan, batch);
-        *end = progress->encode_count;
-        return false;
+        /* nothing else in this part: its memory is free again for the next ones */
+        for (uint32_t i = 0; i < plan->sink_count; i++) {
+            buffer_reset(&batch->outputs[i].buffer);
+            batch->outputs[i].borrowed = false;
+        }
+        *end = first;
+        return true;
     }
     *end = least;
     return false;
@@ -119,6 +124,7 @@ static bool encode_attempt(const struct plan *plan, struct evaluator *evaluator,
 void part_encode(const struct plan *plan, struct evaluator *evaluator, struct batch *batch)
 {
     struct batch_progress *progress = batch->progress;
+    part_rewind(batch, progress->encode_mark); /* what the part before made */
     fatal_cut(plan, batch);
     uint32_t first = progress->encode_next, end = progress->encode_count;
     batch->rows = progress->encode_rows;
