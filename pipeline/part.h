@@ -37,8 +37,8 @@ struct batch_progress {
     uint32_t encode_count;
     uint32_t encode_next;
     size_t encode_mark; /* of the arena, behind what the rows to encode need */
-    uint32_t reported; /* records of the located text that parts before have accounted for */
-    uint32_t boundary; /* this part accounts for records [reported, boundary) */
+    uint32_t reported;  /* records of the located text that parts before have accounted for */
+    uint32_t boundary;  /* this part accounts for records [reported, boundary) */
     uint32_t rejects_boundary; /* … and for the rejects of records before this one */
     struct stage_count *saved; /* counts before an attempt; by stage */
     uint32_t creator;          /* the stage that made the batch, where one did */
