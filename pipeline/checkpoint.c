@@ -379,11 +379,12 @@ bool checkpoint_turn(const struct sink_actor *sink)
     return turn < checkpoint->order_count && checkpoint->order[turn] == sink;
 }
 
-void checkpoint_pass(struct sink_actor *sink)
+bool checkpoint_pass(struct sink_actor *sink)
 {
     struct run *run = sink->actor.run;
-    atomic_fetch_add_explicit(&run->checkpoint.turn, 1, memory_order_acq_rel);
+    unsigned turn = atomic_fetch_add_explicit(&run->checkpoint.turn, 1, memory_order_acq_rel) + 1;
     sinks_wake(run);
+    return turn == run->checkpoint.order_count;
 }
 
 enum step_result checkpoint_sink(struct sink_actor *sink, bool at_barrier)
@@ -406,8 +407,7 @@ enum step_result checkpoint_sink(struct sink_actor *sink, bool at_barrier)
     enum step_result result = nothing ? STEP_MOVED : sink_commit(sink);
     if (result != STEP_MOVED)
         return result;
-    checkpoint_pass(sink);
-    if (atomic_load_explicit(&checkpoint->turn, memory_order_acquire) == checkpoint->order_count)
+    if (checkpoint_pass(sink))
         checkpoint_end(run);
     return STEP_MOVED;
 }

@@ -289,9 +289,10 @@ bool checkpoint_stage(struct serial_actor *serial);
 enum step_result checkpoint_sink(struct sink_actor *sink, bool at_barrier);
 /* Makes run->record for a commit now; under settle_lock. False: too large (an error was said). */
 bool checkpoint_assemble(struct run *run, bool final);
-/* Whether it is this sink's turn to commit; and that it has had it. */
+/* Whether it is this sink's turn to commit; and that it has had it: true for the last in turn
+ * alone, whatever the others see meanwhile. */
 bool checkpoint_turn(const struct sink_actor *sink);
-void checkpoint_pass(struct sink_actor *sink);
+bool checkpoint_pass(struct sink_actor *sink);
 
 /* recover.c: where the last run stands, and going on from there. Main thread, at the end of
  * run_open. */

@@ -326,7 +326,7 @@ static enum step_result sink_commit_last(struct sink_actor *sink)
     if (result != STEP_MOVED && !discarding(run))
         return result;
     sink->phase = SINK_COMMITTED;
-    checkpoint_pass(sink);
+    (void)checkpoint_pass(sink);
     run_arrive(run);
     return STEP_MOVED;
 }
