@@ -195,7 +195,7 @@ $(BUILD)/bench/%: $(object)/bench/%.o
 # What Debian 12 has to have; asked with dpkg-query, so that nothing happens where all is there.
 BUILD_PACKAGES = gcc libc6-dev liburing-dev libzstd-dev zlib1g-dev libsqlite3-dev libpcre2-dev sqlite3 \
     libcurl4-openssl-dev libpq-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) tzdata libcunit1-dev python3 openssl curl postgresql jq zstd gzip clang clang-format libclang-rt-14-dev
+TEST_PACKAGES = $(BUILD_PACKAGES) tzdata libcunit1-dev python3 openssl curl postgresql nghttp2-server jq zstd gzip clang clang-format libclang-rt-14-dev
 define packages_install
 	@missing=; for package in $(1); do \
 	    dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || \
