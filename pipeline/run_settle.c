@@ -74,6 +74,12 @@ static void settle_fatal(struct run *run, const struct batch *batch, const struc
     char place[320];
     struct error error;
     run->fatal = true;
+    if (reject->code == ERROR_UNANSWERED) {
+        /* no fault of the record's: the signal came before its answer */
+        atomic_store_explicit(&run->interrupted, true, memory_order_release);
+        let_go(run);
+        return;
+    }
     reject_place(run, batch, reject, place, sizeof(place));
     error_set(&error, reject->code, "%s: %s: %.*s (%s)", place, reject_stage(run, reject),
               (int)reject->text_length, reject->text ? reject->text : error_meaning(reject->code),

@@ -462,6 +462,28 @@ static void test_stop(void)
     free(text);
 }
 
+/* Where nothing bears a reject, such a run was stopped by the signal, and did not fail. */
+static void test_stop_alone(void)
+{
+    enum { COUNT = 2000 };
+    static char program[300], text[COUNT * 16];
+    size_t length = 0;
+    for (unsigned i = 0; i < COUNT; i++)
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "{\"k\":\"m%u\"}\n", i);
+    snprintf(program, sizeof(program), "lookup http \"%s/delay/20/{k}\" as x { concurrency 4 }",
+             url());
+    struct process process = leat_run((struct process){
+        .arguments = {program},
+        .input = text,
+        .input_stays_open = true,
+        .signal_number = SIGINT,
+        .signal_after = 200,
+    });
+    EXPECT_STATUS(process, 128 + SIGINT);
+    CU_ASSERT_PTR_NULL(strstr(process.err, "error"));
+    process_free(&process);
+}
+
 /* ---- processes ---- */
 
 #define CHILD                                                                                      \
@@ -501,4 +523,5 @@ SUITE(lookup, {"answers become fields", test_answers}, {"what is sent", test_req
       {"the breaker lets the peer be", test_breaker}, {"every misbehaviour", test_misbehaviour},
       {"otherwise", test_otherwise}, {"what cannot stand in a URL", test_places},
       {"secrets stay secret", test_secrets}, {"one in five fails", test_flaky},
-      {"told to stop", test_stop}, {"child processes", test_exec})
+      {"told to stop", test_stop}, {"told to stop with nowhere for rejects", test_stop_alone},
+      {"child processes", test_exec})
